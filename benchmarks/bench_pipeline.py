@@ -1,0 +1,180 @@
+"""From file to long-term memory: frames per second, flat memory, and no frame lost while questions are answered.
+
+`python -m benchmarks.bench_pipeline`; the yard draws the clip first, as H.264, so it needs no other file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import av
+import psutil
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.harness import environment, write_result
+from llm.base import LanguageModel
+from llm.huggingface import load
+from streamer.agent import run_agent
+from streamer.settings import Settings
+from streamer.yard.render import render
+from streamer.yard.world import World
+
+CLIP_FRAMES, CLIP_FPS = 3000, 10
+CLIP_START_SECONDS = 1_795_350_000.0
+MARKS = (1_000, 10_000, 50_000)
+QUESTIONS = 20
+CAMERA_FPS = 2.0
+
+
+def main(
+    num_frames: Annotated[int, typer.Option(min=1000, help="Frames of the memory run.")] = MARKS[-1],
+) -> None:
+    """Three measurements, one JSON result."""
+    machine = environment()
+    model = load("bundled")
+    with tempfile.TemporaryDirectory() as folder, Progress() as progress:
+        clip = Path(folder) / "yard.mp4"
+        _draw_clip(clip, progress)
+        figures = {
+            "clip": {"frames": CLIP_FRAMES, "size": [640, 360], "codec": "h264", "fps": CLIP_FPS},
+            "file_to_memory": asyncio.run(_file_to_memory(model, clip, num_frames, progress)),
+            "questions": asyncio.run(_questions(model, progress)),
+        }
+    _show(figures)
+    Console().print("written to", write_result("pipeline", figures, machine=machine).name)
+
+
+def _draw_clip(clip: Path, progress: Progress) -> None:
+    world = World(7)
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=CLIP_FPS, options={"preset": "veryfast", "g": "50"})
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for index in progress.track(range(CLIP_FRAMES), description="drawing the clip"):
+            pixels = render(world.state_at(CLIP_START_SECONDS + index / CLIP_FPS))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode())
+
+
+async def _file_to_memory(model: LanguageModel, clip: Path, num_frames: int, progress: Progress) -> dict[str, Any]:
+    """Every frame of the clip is decoded, encoded and remembered, again and again, by one agent after another pass."""
+    process = psutil.Process()
+    bar = progress.add_task("file to memory", total=num_frames)
+    marks: list[dict[str, Any]] = []
+    rates: list[float] = []
+    num_done = 0
+    settings = Settings.model_validate({"cameras": {"yard": {"url": str(_looped(clip, num_frames)), "fps": 60}}})
+    async with run_agent(settings, model) as agent:
+        await agent.wait_for_frame(0, timeout_seconds=15)
+        began, last, last_done = time.monotonic(), time.monotonic(), agent.report(0).num_encoded
+        due = [mark for mark in MARKS if mark <= num_frames]
+        while num_done < num_frames and not agent.cameras[0].ended.is_set():
+            await asyncio.sleep(0.05)
+            report = agent.report(0)
+            num_done = report.num_encoded
+            progress.update(bar, completed=num_done)
+            if (passed := time.monotonic() - last) >= 5:
+                rates.append((num_done - last_done) / passed)
+                last, last_done = time.monotonic(), num_done
+            if due and num_done >= due[0]:
+                marks.append(_mark(process, agent.memory.nbytes, due.pop(0), num_done, report.fill.long_term_slots))
+        total_seconds = time.monotonic() - began
+        report = agent.report(0)
+        notes = agent.remember.num_notes
+    return {
+        "frames": num_done,
+        "frames_per_second_mean": round(num_done / total_seconds, 1),
+        "frames_per_second_median_of_5_s": round(median(rates), 1) if rates else None,
+        "frames_dropped": report.num_dropped + report.fill.num_overrun,
+        "notes_written": notes,
+        "marks": marks,
+        "host_growth_after_first_mark": round(marks[-1]["host_bytes"] / marks[0]["host_bytes"] - 1, 4),
+        "memory_growth_after_first_mark": marks[-1]["memory_bytes"] / marks[0]["memory_bytes"] - 1,
+    }
+
+
+def _looped(clip: Path, num_frames: int) -> Path:
+    """A file that holds the clip often enough: packets are copied, nothing is encoded again."""
+    looped = clip.with_name("looped.mkv")
+    with av.open(str(looped), "w") as output:
+        written, offset, stream = 0, 0, None
+        while written < num_frames + 200:
+            with av.open(str(clip)) as source:
+                track = source.streams.video[0]
+                stream = stream or output.add_stream_from_template(track)
+                step = round(1 / (CLIP_FPS * track.time_base))
+                for packet in source.demux(track):
+                    if packet.dts is None:
+                        continue
+                    packet.dts += offset
+                    packet.pts += offset
+                    packet.stream = stream
+                    output.mux(packet)
+                    written += 1
+                offset += CLIP_FRAMES * step
+    return looped
+
+
+def _mark(process: psutil.Process, memory_bytes: int, frames: int, at_frames: int, slots: int) -> dict[str, Any]:
+    return {
+        "frames": frames,
+        "measured_at_frames": at_frames,
+        "host_bytes": process.memory_info().rss,
+        "memory_bytes": memory_bytes,
+        "long_term_slots": slots,
+        "threads": process.num_threads(),
+    }
+
+
+async def _questions(model: LanguageModel, progress: Progress) -> dict[str, Any]:
+    """The live yard at 2 frames per second encoded, while questions are answered one after the other."""
+    bar = progress.add_task("questions on a live camera", total=QUESTIONS)
+    settings = Settings.model_validate({"cameras": {"yard": {"url": "demo://yard?seed=7&speed=1", "fps": CAMERA_FPS}}})
+    first_token, total = [], []
+    async with run_agent(settings, model) as agent:
+        await agent.wait_for_frame(0, timeout_seconds=15)
+        await asyncio.sleep(12)
+        before, began = agent.report(0), time.monotonic()
+        for _ in range(QUESTIONS):
+            answer = await agent.ask(0, "What is in the yard now?").answer()
+            first_token.append(answer.latency.first_token_seconds)
+            total.append(answer.latency.total_seconds)
+            progress.advance(bar)
+        passed = time.monotonic() - began
+        await asyncio.sleep(1.0)
+        after = agent.report(0)
+    return {
+        "questions": QUESTIONS,
+        "encoded_fps_configured": CAMERA_FPS,
+        "seconds": round(passed, 1),
+        "frames_encoded_meanwhile": after.num_encoded - before.num_encoded,
+        "frames_expected_meanwhile": int((passed + 1.0) * CAMERA_FPS),
+        "frames_lost": after.num_dropped - before.num_dropped + after.fill.num_overrun - before.fill.num_overrun,
+        "first_token_seconds_median": round(median(first_token), 3),
+        "first_token_seconds_max": round(max(first_token), 3),
+        "answer_seconds_median": round(median(total), 3),
+    }
+
+
+def _show(figures: dict[str, Any]) -> None:
+    table = Table("figure", "value", title="pipeline")
+    for part in ("file_to_memory", "questions"):
+        for name, value in figures[part].items():
+            if name == "marks":
+                for mark in value:
+                    host, memory = mark["host_bytes"] / 1e6, mark["memory_bytes"] / 1e6
+                    table.add_row(f"at {mark['frames']:,} frames", f"host {host:.1f} MB, memory {memory:.1f} MB")
+            else:
+                table.add_row(name.replace("_", " "), str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

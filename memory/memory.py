@@ -1,0 +1,131 @@
+"""All cameras' memory in one place: ring, long-term memory and gaps, allocated at the start and never again.
+
+It knows no camera, no model and no clock; one thread may use it at a time.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from memory.consolidation import Appended, Consolidator
+from memory.gaps import GapLog
+from memory.long_term import LongTermMemory
+from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
+from memory.ring import ShortTermMemory
+
+
+@dataclass(frozen=True)
+class MemoryFill:
+    """How much one camera has in memory."""
+
+    ring_slots: int
+    long_term_slots: int
+    num_overrun: int
+    """Frames that were lost because consolidation came too late."""
+
+
+class Memory:
+    """The tiers of `num_cameras` cameras whose frames are tokens [num_tokens, width] in `dtype` on `device`."""
+
+    def __init__(
+        self,
+        num_cameras: int,
+        *,
+        num_tokens: int,
+        width: int,
+        max_slots: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._ring = ShortTermMemory(num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
+        self._long_term = LongTermMemory(num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
+        self._gaps = GapLog(num_cameras)
+        self._consolidator = Consolidator(self._ring, self._long_term)
+        self._evidence = EvidenceBuffer(max_slots, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
+        self._note = EvidenceBuffer(1, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything that was allocated, on the device and on the host; the same for ever."""
+        parts = (self._ring, self._long_term, self._consolidator, self._evidence, self._note)
+        return sum(part.nbytes for part in parts)
+
+    def push(
+        self,
+        camera: int,
+        tokens: Tensor,
+        *,
+        time_seconds: float,
+        picture: bytes = b"",
+        gap_start_seconds: float | None = None,
+    ) -> None:
+        """A new frame's tokens [N, W]; `gap_start_seconds` where the camera gave nothing between then and now.
+
+        Raises: ValueError as `ShortTermMemory.push`.
+        """
+        has_gap = gap_start_seconds is not None
+        lost = self._ring.push(
+            camera, tokens, start_seconds=time_seconds, end_seconds=time_seconds, picture=picture, gap_before=has_gap
+        )
+        if gap_start_seconds is not None:
+            self._gaps.add(camera, gap_start_seconds, time_seconds)
+        if lost is not None:
+            self._gaps.add(camera, *lost)
+
+    def has_room(self, camera: int) -> bool:
+        """False while one more frame would push out one that long-term memory does not have."""
+        return self._ring.num_unmerged(camera) < self._ring.capacity_frames
+
+    def is_due(self, camera: int) -> bool:
+        """True where a whole window of frames waits for consolidation."""
+        return self._ring.num_unmerged(camera) >= self._ring.window_frames
+
+    def consolidate(self, now_seconds: list[float], *, flush: bool = False) -> list[Appended]:
+        """Move what is due into long-term memory; `now_seconds` is one time per camera, on its own clock."""
+        return self._consolidator.run(now_seconds, flush=flush)
+
+    def recall(self, camera: int, *, now_seconds: float, max_slots: int) -> Evidence:
+        """The frozen view for one answer; good until the next call."""
+        return recall(
+            self._ring,
+            self._long_term,
+            self._gaps,
+            camera,
+            now_seconds=now_seconds,
+            max_slots=min(max_slots, self._evidence.max_slots),
+            out=self._evidence,
+        )
+
+    def recall_slot(self, camera: int, slot_id: int) -> Evidence | None:
+        """The frozen view of one slot of long-term memory, to write its note from; None where it was merged away."""
+        view = self._long_term.view(camera)
+        places = (view.slot_ids == slot_id).nonzero()[0]
+        if not len(places):
+            return None
+        place = int(places[0])
+        self._note.tokens[0].copy_(view.tokens[place])
+        end_seconds = float(view.ends[place])
+        slot = EvidenceSlot(
+            "long_term", float(view.starts[place]), end_seconds, int(view.weights[place]), note="", slot_id=slot_id
+        )
+        return Evidence(
+            camera=camera,
+            now_seconds=end_seconds,
+            tokens=self._note.tokens,
+            slots=(slot,),
+            gaps=(),
+            newest_seconds=end_seconds,
+            frame_age_seconds=0.0,
+        )
+
+    def set_note(self, camera: int, slot_id: int, note: str) -> bool:
+        """Write a slot's note; False where it was merged away meanwhile."""
+        return self._long_term.set_note(camera, slot_id, note)
+
+    def fill(self, camera: int) -> MemoryFill:
+        return MemoryFill(
+            ring_slots=self._ring.num_frames(camera),
+            long_term_slots=self._long_term.num_slots(camera),
+            num_overrun=self._ring.num_overrun[camera],
+        )

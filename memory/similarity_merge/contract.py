@@ -1,0 +1,143 @@
+"""What goes into a consolidation and what comes out, checked once; it knows no implementation."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Similarity = Literal["token_cosine", "mean_dot"]
+Merge = Literal["weighted", "halving"]
+Backend = Literal["auto", "torch", "triton"]
+
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class Consolidated:
+    """What is left of B cameras' slots, oldest first; survivor k covers the slots boundaries[k] .. boundaries[k + 1]
+    - 1.
+
+    tokens: [B, keep, N, W] in the input's dtype and on its device; 0 from `num_kept` on
+    weights: float32 [B, keep], frames per survivor; 0 from `num_kept` on
+    boundaries: int32 [B, keep + 1]; boundaries[b, 0] > 0 where barriers forced the oldest out; from `num_kept` on the
+        last boundary is repeated
+    num_kept: int32 [B]
+    num_nonfinite: int32 [B], valid slots that held a NaN or an Inf and therefore weigh 0
+    backend: the implementation that ran, "torch" or "triton"
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+    """
+
+    tokens: Tensor
+    weights: Tensor
+    boundaries: Tensor
+    num_kept: Tensor
+    num_nonfinite: Tensor
+    backend: str
+
+    def __post_init__(self) -> None:
+        num_cameras, keep = self.tokens.shape[:2]
+        expected = [[num_cameras, keep], [num_cameras, keep + 1], [num_cameras], [num_cameras]]
+        received = [list(t.shape) for t in (self.weights, self.boundaries, self.num_kept, self.num_nonfinite)]
+        if expected != received:
+            raise ValueError(
+                f"expected weights, boundaries, num_kept and num_nonfinite {expected}, received {received}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Consolidated(tokens={list(self.tokens.shape)} {self.tokens.dtype}, backend={self.backend!r})"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The checked arguments of one `consolidate`, on one device.
+
+    tokens: [B, T, N, W] float32 | bfloat16 | float16, any strides
+    weights: float32 [B, T] contiguous, or None for ones
+    num_valid: int32 [B] contiguous, or None for T
+    barriers: bool [B, T - 1] contiguous, or None for none
+    """
+
+    tokens: Tensor
+    keep: int
+    weights: Tensor | None
+    num_valid: Tensor | None
+    barriers: Tensor | None
+    width: int
+    similarity: Similarity
+    merge: Merge
+
+
+def check(
+    tokens: Tensor,
+    keep: int,
+    *,
+    weights: Tensor | None,
+    num_valid: Tensor | None,
+    barriers: Tensor | None,
+    width: int | None,
+    similarity: str,
+    merge: str,
+) -> Problem:
+    """Makes a `Problem` of the arguments of `consolidate`.
+
+    Values inside `weights` and `num_valid` are looked at on the CPU only: on a GPU that would wait for the device.
+
+    Raises:
+        ValueError: an argument does not fit; the text has what was expected and what was received.
+    """
+    if tokens.ndim != 4 or 0 in tokens.shape or tokens.dtype not in _DTYPES:
+        raise ValueError(
+            "expected tokens [B, T, N, W], no size 0, in float32, bfloat16 or float16, "
+            f"received {list(tokens.shape)} {tokens.dtype}"
+        )
+    num_cameras, num_slots, _, stored_width = tokens.shape
+    if not 1 <= keep <= num_slots:
+        raise ValueError(f"expected keep in 1..{num_slots}, received {keep}")
+    if width is not None and not 1 <= width <= stored_width:
+        raise ValueError(f"expected width in 1..{stored_width}, received {width}")
+    if similarity not in get_args(Similarity):
+        raise ValueError(f"expected similarity to be one of {get_args(Similarity)}, received {similarity!r}")
+    if merge not in get_args(Merge):
+        raise ValueError(f"expected merge to be one of {get_args(Merge)}, received {merge!r}")
+    _check_like("weights", weights, (num_cameras, num_slots), tokens.device)
+    _check_like("num_valid", num_valid, (num_cameras,), tokens.device)
+    _check_like("barriers", barriers, (num_cameras, num_slots - 1), tokens.device)
+    if num_valid is not None and (num_valid.is_floating_point() or num_valid.dtype is torch.bool):
+        raise ValueError(f"expected num_valid in an integer dtype, received {num_valid.dtype}")
+    if barriers is not None and barriers.dtype is not torch.bool:
+        raise ValueError(f"expected barriers in bool, received {barriers.dtype}")
+    _check_values(weights, num_valid, num_slots)
+    return Problem(
+        tokens=tokens.detach(),
+        keep=keep,
+        weights=None if weights is None else weights.detach().to(torch.float32).contiguous(),
+        num_valid=None if num_valid is None else num_valid.to(torch.int32).contiguous(),
+        barriers=None if barriers is None else barriers.contiguous(),
+        width=stored_width if width is None else width,
+        similarity="token_cosine" if similarity == "token_cosine" else "mean_dot",
+        merge="weighted" if merge == "weighted" else "halving",
+    )
+
+
+def _check_like(name: str, tensor: Tensor | None, shape: tuple[int, ...], device: torch.device) -> None:
+    if tensor is None:
+        return
+    if tuple(tensor.shape) != shape or tensor.device != device:
+        raise ValueError(f"expected {name} {list(shape)} on {device}, received {list(tensor.shape)} on {tensor.device}")
+
+
+def _check_values(weights: Tensor | None, num_valid: Tensor | None, num_slots: int) -> None:
+    if num_valid is not None and num_valid.device.type == "cpu":
+        low, high = int(num_valid.min()), int(num_valid.max())
+        if low < 0 or high > num_slots:
+            raise ValueError(f"expected num_valid in 0..{num_slots}, received {low}..{high}")
+    if weights is not None and weights.device.type == "cpu":
+        counted = weights
+        if num_valid is not None:
+            valid = torch.arange(num_slots)[None] < num_valid[:, None]
+            counted = torch.where(valid, weights, torch.ones_like(weights))
+        if not bool(((counted > 0) & (counted < torch.inf)).all()):
+            raise ValueError(f"expected weights that are positive and finite, received {counted.min().item()}")

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Longwatch's command line: arguments to settings to `asyncio.run`; everything else lives in the packages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+if TYPE_CHECKING:
+    from streamer.settings import Settings
+    from streamer.watch import Plan
+
+Result = TypeVar("Result")
+
+DEMO_SOURCE = "demo://yard?seed=7&speed=1"
+DEMO_SECONDS = 20.0
+DEMO_QUESTIONS = ("What is in the yard now?", "Is the gate open?", "How many people are there?")
+
+app = typer.Typer(
+    help="Watches live cameras in constant memory and answers questions about them at any moment.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(help="rtsp://, rtsps://, http(s)://, a file, /dev/videoN, or demo://yard?seed=7&speed=1."),
+]
+Config = Annotated[Path | None, typer.Option(help="A YAML file with cameras, instead of SOURCE.")]
+Model = Annotated[str | None, typer.Option(help="'bundled', a folder with a transformers checkpoint, or OWNER/NAME.")]
+Ask = Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")]
+For = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds of the camera's clock to watch for.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per answer on standard output, nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Without a command: the demo."""
+    if context.invoked_subcommand is None:
+        demo()
+
+
+@app.command()
+def demo(model: Model = None) -> None:
+    """Watch the built-in yard: with a terminal, type questions; without one, ask three after 20 s and end."""
+    from streamer.watch import Plan
+
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    plan = Plan() if is_terminal else Plan(DEMO_QUESTIONS, DEMO_SECONDS)
+    _watch([DEMO_SOURCE], None, model, plan, as_json=False)
+
+
+@app.command()
+def watch(
+    source: Sources = None,
+    config: Config = None,
+    model: Model = None,
+    ask: Ask = None,
+    for_seconds: For = None,
+    as_json: Json = False,
+) -> None:
+    """Watch cameras and answer questions about them."""
+    from streamer.watch import Plan
+
+    _watch(source, config, model, Plan(tuple(ask or ()), for_seconds), as_json=as_json)
+
+
+@app.command()
+def check(source: Sources = None, config: Config = None) -> None:
+    """Open each camera and say what is right or wrong with it."""
+    settings = _settings(source, config, None)
+    from streamer.terminal import Terminal, check_table
+    from streamer.watch import check as check_all
+
+    terminal = Terminal()
+    with terminal.err.status(f"checking {len(settings.cameras)} camera(s), at most 15 s"):
+        reports = _run(check_all(settings))
+    terminal.out.print(check_table(reports))
+    for report in reports:
+        if report.error is not None:
+            terminal.fail(f"{report.camera}: {report.error}")
+    raise typer.Exit(0 if all(report.ok for report in reports) else 1)
+
+
+def _watch(sources: list[str] | None, config: Path | None, model: str | None, plan: Plan, *, as_json: bool) -> None:
+    settings = _settings(sources, config, model)
+    from streamer.errors import ModelError
+    from streamer.terminal import Terminal
+    from streamer.watch import watch as watch_all
+
+    terminal = Terminal(as_json=as_json)
+    if any(not question.strip() for question in plan.questions):
+        terminal.fail("the question is empty; give --ask some words, for example: --ask 'What is happening?'")
+        raise typer.Exit(1)
+    with terminal.err.status(f"loading the model {settings.model}"):
+        from streamer.agent import load_model
+
+        try:
+            loaded = load_model(settings.model)
+        except ModelError as error:
+            terminal.fail(error)
+            raise typer.Exit(1) from error
+    raise typer.Exit(_run(watch_all(settings, loaded, plan, terminal)))
+
+
+def _settings(sources: list[str] | None, config: Path | None, model: str | None) -> Settings:
+    """From --config or from SOURCE..., never both."""
+    if bool(sources) == bool(config):
+        raise typer.BadParameter("give either SOURCE... or --config FILE")
+    from streamer.errors import SettingsError
+    from streamer.settings import load_settings, settings_from_sources
+
+    try:
+        if config is None:
+            return settings_from_sources(sources or [], model or "bundled")
+        settings = load_settings(config)
+    except SettingsError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
+        raise typer.Exit(1) from error
+    return settings if model is None else settings.model_copy(update={"model": model})
+
+
+def _run(main: Coroutine[object, object, Result]) -> Result:
+    """`asyncio.run`; Ctrl-C ends with status 130 and SIGTERM with 143, without a traceback."""
+    try:
+        return asyncio.run(main)
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
+    except asyncio.CancelledError as error:
+        raise typer.Exit(143) from error
+
+
+def main() -> None:
+    """The console script `longwatch`."""
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("streamer").setLevel(logging.INFO)
+    app()
+
+
+if __name__ == "__main__":
+    main()

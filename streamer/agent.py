@@ -1,0 +1,165 @@
+"""The composition root: cameras, memory and model become one running agent, and are taken down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from llm.base import LanguageModel
+from llm.errors import ModelLoadError
+from memory import Memory, MemoryFill
+from streamer.capture import Camera, CameraState
+from streamer.device import DeviceThread
+from streamer.errors import ModelError, QuestionError
+from streamer.perceive import Perceive
+from streamer.questions import Asked, Questions
+from streamer.remember import Remember
+from streamer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_EVIDENCE_SLOTS = 64
+"""Slots of the evidence buffer; a model whose budget holds more reads these many."""
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """What a status line shows of one camera."""
+
+    name: str
+    state: CameraState
+    fps: float
+    frame_age_seconds: float | None
+    num_seen: int
+    num_encoded: int
+    num_dropped: int
+    fill: MemoryFill
+
+
+class Agent:
+    """A running agent; made by `run_agent`."""
+
+    def __init__(
+        self, cameras: Sequence[Camera], *, memory: Memory, perceive: Perceive, remember: Remember, questions: Questions
+    ) -> None:
+        self.cameras = cameras
+        self.memory = memory
+        self.remember = remember
+        self._perceive = perceive
+        self._questions = questions
+
+    def ask(self, camera: int, question: str) -> Asked:
+        """Put a question about a camera. Raises: QuestionError and its kinds, at once."""
+        return self._questions.ask(camera, question)
+
+    def camera_index(self, name: str) -> int:
+        """Raises: QuestionError that names the cameras there are."""
+        names = [camera.name for camera in self.cameras]
+        if name not in names:
+            raise QuestionError(f"there is no camera {name!r}; the cameras are {', '.join(names)}")
+        return names.index(name)
+
+    def report(self, camera: int) -> CameraReport:
+        watched = self.cameras[camera]
+        newest = watched.newest_frame_seconds
+        return CameraReport(
+            name=watched.name,
+            state=watched.state,
+            fps=watched.fps,
+            frame_age_seconds=None if newest is None else max(0.0, watched.now_seconds() - newest),
+            num_seen=watched.num_seen,
+            num_encoded=self._perceive.num_encoded[camera],
+            num_dropped=watched.num_dropped,
+            fill=self.memory.fill(camera),
+        )
+
+    async def wait_for_frame(self, camera: int, *, timeout_seconds: float) -> bool:
+        """Until a frame is in memory; False when the time is up or the camera ended without one."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not self._perceive.num_encoded[camera]:
+                    if self.cameras[camera].ended.is_set():
+                        return False
+                    await self._next_push(camera)
+        except TimeoutError:
+            return False
+        return True
+
+    async def wait_until(self, camera: int, camera_seconds: float) -> None:
+        """Until the camera's own clock shows `camera_seconds`, or a finite source has ended."""
+        watched = self.cameras[camera]
+        while (left_seconds := camera_seconds - watched.now_seconds()) > 0 and not watched.ended.is_set():
+            if watched.live:
+                await asyncio.sleep(min(left_seconds, 0.5))
+            else:
+                await self._next_push(camera)
+
+    async def _next_push(self, camera: int) -> None:
+        """Until the camera's next frame is in memory, looking up now and then for its end."""
+        pushed = self._perceive.pushed[camera]
+        pushed.clear()
+        try:
+            await asyncio.wait_for(pushed.wait(), 0.2)
+        except TimeoutError:
+            return
+
+
+@asynccontextmanager
+async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[Agent]:
+    """`async with run_agent(settings, model) as agent:` watches until left, then closes everything in reverse.
+
+    Order: device thread, cameras, then the named tasks. Raises what a task raises, in an ExceptionGroup.
+    """
+    arrived = asyncio.Event()
+    memory = Memory(
+        len(settings.cameras),
+        num_tokens=model.encoder.num_tokens,
+        width=model.encoder.width,
+        max_slots=MAX_EVIDENCE_SLOTS,
+        dtype=model.dtype,
+        device=model.device,
+    )
+    async with DeviceThread() as device, _all_cameras(settings, arrived) as cameras:
+        perceive = Perceive(cameras, arrived=arrived, device=device, encoder=model.encoder, memory=memory)
+        remember = Remember(cameras, arrived=arrived, due=perceive.due, device=device, model=model, memory=memory)
+        questions = Questions(cameras, device=device, model=model, memory=memory, num_encoded=perceive.num_encoded)
+        jobs = {
+            "perceive": perceive.run(),
+            "consolidate": remember.consolidate_for_ever(),
+            "notes": remember.write_notes_for_ever(),
+            "questions": questions.run(),
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
+            try:
+                yield Agent(cameras, memory=memory, perceive=perceive, remember=remember, questions=questions)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+def load_model(name: str) -> LanguageModel:
+    """Blocks while it loads; call it in a thread. Raises: ModelError, one line that says what to do."""
+    from llm.huggingface import load
+
+    try:
+        return load(name)
+    except ModelLoadError as error:
+        raise ModelError(str(error)) from error
+
+
+@asynccontextmanager
+async def _all_cameras(settings: Settings, arrived: asyncio.Event) -> AsyncIterator[list[Camera]]:
+    """All cameras entered; left at the same time, so that one slow one does not add to another."""
+    cameras = [Camera(camera, arrived=arrived) for camera in settings.cameras.values()]
+    entered: list[Camera] = []
+    try:
+        for camera in cameras:
+            await camera.__aenter__()
+            entered.append(camera)
+        yield cameras
+    finally:
+        await asyncio.gather(*(camera.__aexit__(None, None, None) for camera in entered))

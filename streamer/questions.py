@@ -1,0 +1,238 @@
+"""Questions about a camera: a bounded queue, a frozen view of memory, a streamed answer; it knows no terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llm.base import LanguageModel, Piece
+from llm.errors import LanguageModelError
+from llm.prompt import MAX_QUESTION_CHARACTERS, STALE_SECONDS
+from memory import Evidence, EvidenceSlot, Memory
+from streamer.capture import Camera
+from streamer.device import DeviceThread, Priority
+from streamer.errors import BusyError, NotReadyError, QuestionError
+
+MAX_WAITING = 8
+"""Questions that wait for their turn; one more is refused."""
+MAX_PIECES_WAITING = 128
+"""Pieces that wait for a reader; a reader that lets more pile up is dropped, the answer is finished without it."""
+ANSWER_TOKENS = 96
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from asking to: the question's turn, the first token of the model, the end."""
+
+    queue_seconds: float
+    first_token_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with the evidence that it was made from; times are the camera's clock's, in UTC epoch seconds."""
+
+    camera: str
+    question: str
+    answer: str
+    asked_at_seconds: float
+    frame_age_seconds: float
+    evidence: tuple[EvidenceSlot, ...]
+    memory: dict[str, int]
+    latency: Latency
+    model: str
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object for `--json`; evidence as tier, span and weight."""
+        return {
+            "camera": self.camera,
+            "question": self.question,
+            "answer": self.answer,
+            "asked_at_seconds": round(self.asked_at_seconds, 3),
+            "frame_age_seconds": round(self.frame_age_seconds, 3),
+            "evidence": [
+                {
+                    "tier": slot.tier,
+                    "start_seconds": round(slot.start_seconds, 3),
+                    "end_seconds": round(slot.end_seconds, 3),
+                    "weight": slot.weight,
+                }
+                for slot in self.evidence
+            ],
+            "memory": self.memory,
+            "latency": {
+                "queue_seconds": round(self.latency.queue_seconds, 4),
+                "first_token_seconds": round(self.latency.first_token_seconds, 4),
+                "total_seconds": round(self.latency.total_seconds, 4),
+            },
+            "model": self.model,
+        }
+
+
+@dataclass(eq=False)
+class Asked:
+    """A question on its way: iterate over it for the pieces of the answer, then read `answer`; or `cancel()` it."""
+
+    camera: int
+    question: str
+    asked_at_seconds: float
+    asked_monotonic_seconds: float = field(default_factory=time.monotonic)
+    is_cancelled: bool = False
+    is_dropped: bool = False
+    """True where the reader was too slow; the pieces end early, `answer` is whole all the same."""
+    _pieces: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(MAX_PIECES_WAITING + 1))
+    _done: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (piece := await self._pieces.get()) is not None:
+            yield piece
+
+    async def answer(self) -> Answer:
+        """The whole answer. Raises: QuestionError."""
+        return await asyncio.shield(self._done)
+
+    def cancel(self) -> None:
+        """Stop answering at the next step."""
+        self.is_cancelled = True
+
+    def say(self, piece: str) -> None:
+        if not piece or self.is_dropped:
+            return
+        if self._pieces.qsize() >= MAX_PIECES_WAITING:
+            self.is_dropped = True
+            self._pieces.put_nowait(None)
+            return
+        self._pieces.put_nowait(piece)
+
+    def end(self, result: Answer | QuestionError) -> None:
+        if not self.is_dropped:
+            self._pieces.put_nowait(None)
+        if self._done.done():
+            return
+        if isinstance(result, Answer):
+            self._done.set_result(result)
+        else:
+            self._done.set_exception(result)
+            self._done.exception()  # a reader that went away without asking is no fault
+
+
+class Questions:
+    """Answers one question at a time while the cameras go on."""
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        *,
+        device: DeviceThread,
+        model: LanguageModel,
+        memory: Memory,
+        num_encoded: Sequence[int],
+    ) -> None:
+        self._cameras = cameras
+        self._device = device
+        self._model = model
+        self._memory = memory
+        self._num_encoded = num_encoded
+        self._waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
+
+    def ask(self, camera: int, question: str) -> Asked:
+        """Put a question into the queue; it is answered from what memory holds when its turn comes.
+
+        Raises: QuestionError (empty or too long), NotReadyError (no frame yet), BusyError (`MAX_WAITING` wait already).
+        """
+        question = " ".join(question.split())
+        if not question:
+            raise QuestionError("the question is empty; ask something, for example: What is happening?")
+        if len(question) > MAX_QUESTION_CHARACTERS:
+            raise QuestionError(
+                f"the question has {len(question)} characters, and at most {MAX_QUESTION_CHARACTERS} are read; "
+                "ask a shorter one"
+            )
+        watched = self._cameras[camera]
+        if not self._num_encoded[camera]:
+            raise NotReadyError(
+                f"camera {watched.name} has given no frame yet ({_state(watched)}); ask again when it is live"
+            )
+        asked = Asked(camera, question, watched.now_seconds())
+        try:
+            self._waiting.put_nowait(asked)
+        except asyncio.QueueFull as error:
+            raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment") from error
+        return asked
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            asked = await self._waiting.get()
+            try:
+                asked.end(await self._answer(asked))
+            except QuestionError as error:
+                asked.end(error)
+            except LanguageModelError as error:
+                asked.end(QuestionError(str(error)))
+            except BaseException:
+                asked.end(QuestionError("the agent stopped before the answer was whole"))
+                raise
+
+    async def _answer(self, asked: Asked) -> Answer:
+        watched = self._cameras[asked.camera]
+        queue_seconds = time.monotonic() - asked.asked_monotonic_seconds
+        evidence = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
+        steps = self._model.answer(evidence, asked.question, camera=watched.name, max_new_tokens=ANSWER_TOKENS)
+        text = self._foreword(watched, evidence)
+        asked.say(text)
+        first_token_seconds = 0.0
+        while not asked.is_cancelled and (piece := await self._step(steps)) is not None:
+            if piece.is_token and not first_token_seconds:
+                first_token_seconds = time.monotonic() - asked.asked_monotonic_seconds
+            text += piece.text
+            asked.say(piece.text)
+        if asked.is_cancelled:
+            raise QuestionError("the question was withdrawn")
+        fill = self._memory.fill(asked.camera)
+        total_seconds = time.monotonic() - asked.asked_monotonic_seconds
+        return Answer(
+            camera=watched.name,
+            question=asked.question,
+            answer=text.strip() or "(the model gave no answer)",
+            asked_at_seconds=asked.asked_at_seconds,
+            frame_age_seconds=evidence.frame_age_seconds or 0.0,
+            evidence=evidence.slots,
+            memory={
+                "frames_seen": watched.num_seen,
+                "frames_encoded": self._num_encoded[asked.camera],
+                "ring_slots": fill.ring_slots,
+                "long_term_slots": fill.long_term_slots,
+                "nbytes": self._memory.nbytes,
+            },
+            latency=Latency(queue_seconds, first_token_seconds or total_seconds, total_seconds),
+            model=self._model.name,
+        )
+
+    def _freeze(self, asked: Asked) -> Evidence:
+        watched = self._cameras[asked.camera]
+        now_seconds = watched.now_seconds()
+        max_slots = self._model.max_slots(asked.question, camera=watched.name, now_seconds=now_seconds)
+        return self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots)
+
+    async def _step(self, steps: Iterator[Piece]) -> Piece | None:
+        return await self._device.run(Priority.ANSWER, lambda: next(steps, None))
+
+    def _foreword(self, camera: Camera, evidence: Evidence) -> str:
+        """What is said before any model's words: that the picture is old, that the model knows another world."""
+        said = ""
+        age_seconds = evidence.frame_age_seconds or 0.0
+        if age_seconds > STALE_SECONDS:
+            said += f"(The newest picture is {age_seconds:.0f} s old, {_state(camera)}: this is not now.) "
+        if self._model.knows_only is not None and self._model.knows_only != camera.settings.kind:
+            said += "(The bundled model knows only the built-in yard; about this camera it can but guess.) "
+        return said
+
+
+def _state(camera: Camera) -> str:
+    error = camera.state.error
+    return f"{camera.state.status}: {error}" if error else camera.state.status

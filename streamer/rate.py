@@ -1,0 +1,44 @@
+"""RateMeter: how many events per second there were lately, in bounded memory; knows not what the events are."""
+
+import threading
+import time
+from collections import deque
+
+__all__ = ["RateMeter"]
+
+_WINDOW_EVENTS = 64
+_WINDOW_SECONDS = 5.0
+
+
+class RateMeter:
+    """Counts in one thread, read from any. Looks back over 5 s, or 64 events where they are more frequent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: deque[float] = deque(maxlen=_WINDOW_EVENTS)
+        self._num_events = 0
+
+    def count(self) -> None:
+        with self._lock:
+            self._times.append(time.monotonic())
+            self._num_events += 1
+
+    @property
+    def num_events(self) -> int:
+        return self._num_events
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """Since the last event; None before the first."""
+        with self._lock:
+            return time.monotonic() - self._times[-1] if self._times else None
+
+    @property
+    def per_second(self) -> float:
+        """Recent events per second; 0 where there were fewer than two."""
+        now = time.monotonic()
+        with self._lock:
+            recent = [seconds for seconds in self._times if now - seconds <= _WINDOW_SECONDS]
+        if len(recent) < 2 or recent[-1] <= recent[0]:
+            return 0.0
+        return (len(recent) - 1) / (recent[-1] - recent[0])

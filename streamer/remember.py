@@ -1,0 +1,100 @@
+"""The slow clock: about once a second, what is due moves into long-term memory, and new slots get their notes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from llm.base import LanguageModel, Piece
+from llm.prompt import NOTE_REQUEST
+from memory import Memory
+from streamer.capture import Camera
+from streamer.device import DeviceThread, Priority
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 1.0
+MAX_NOTES_WAITING = 32
+"""Slots that wait for a note; when one more comes, the oldest goes without."""
+NOTE_TOKENS = 48
+
+
+class Remember:
+    """Consolidation once a second, or at once when `due` says that a ring has a whole window.
+
+    Afterwards `arrived` is set, since a paced camera may have waited for room. Notes are written when nothing else
+    wants the device.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        *,
+        arrived: asyncio.Event,
+        due: asyncio.Event,
+        device: DeviceThread,
+        model: LanguageModel,
+        memory: Memory,
+    ) -> None:
+        self._cameras = cameras
+        self._arrived = arrived
+        self._due = due
+        self._device = device
+        self._model = model
+        self._memory = memory
+        self._waiting: deque[tuple[int, int]] = deque(maxlen=MAX_NOTES_WAITING)
+        self._has_waiting = asyncio.Event()
+        self.num_notes = 0
+        self.num_notes_skipped = 0
+
+    async def consolidate_for_ever(self) -> None:
+        while True:
+            await self._pause()
+            self._due.clear()
+            now = [camera.now_seconds() for camera in self._cameras]
+            appended = await self._device.run(Priority.CONSOLIDATE, lambda now=now: self._memory.consolidate(now))  # type: ignore[misc]
+            for camera, slot_ids in appended:
+                for slot_id in slot_ids:
+                    self._wish_note(camera, slot_id)
+            self._arrived.set()
+
+    async def write_notes_for_ever(self) -> None:
+        while True:
+            await self._has_waiting.wait()
+            camera, slot_id = self._waiting.popleft()
+            if not self._waiting:
+                self._has_waiting.clear()
+            await self._write_note(camera, slot_id)
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._due.wait(), PERIOD_SECONDS)
+        except TimeoutError:
+            return
+
+    def _wish_note(self, camera: int, slot_id: int) -> None:
+        if len(self._waiting) == MAX_NOTES_WAITING:
+            self.num_notes_skipped += 1
+        self._waiting.append((camera, slot_id))
+        self._has_waiting.set()
+
+    async def _write_note(self, camera: int, slot_id: int) -> None:
+        steps = await self._device.run(Priority.NOTE, lambda: self._begin_note(camera, slot_id))
+        if steps is None:
+            self.num_notes_skipped += 1
+            return
+        text = ""
+        while (piece := await self._device.run(Priority.NOTE, lambda: next(steps, None))) is not None:
+            text += piece.text
+        line = " ".join(text.split())
+        if await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line)):
+            self.num_notes += 1
+
+    def _begin_note(self, camera: int, slot_id: int) -> Iterator[Piece] | None:
+        evidence = self._memory.recall_slot(camera, slot_id)
+        if evidence is None:
+            return None
+        name = self._cameras[camera].name
+        return self._model.answer(evidence, NOTE_REQUEST, camera=name, max_new_tokens=NOTE_TOKENS)

@@ -1,0 +1,159 @@
+"""What a person sees in the terminal: a status line, a prompt, answers that stream in; it knows no camera's insides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from streamer.agent import Agent, CameraReport
+from streamer.check import CheckReport
+from streamer.errors import LongwatchError
+from streamer.questions import Answer
+
+REFRESH_SECONDS = 0.5
+_STYLES = {"live": "green", "connecting": "yellow", "stale": "yellow", "offline": "red", "ended": "cyan"}
+_LEAVE = ("quit", "exit", "q")
+
+
+class Terminal:
+    """`out` is for answers, `err` for all else; with `as_json` each answer is one JSON object on a line of `out`."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_interactive(self) -> bool:
+        return sys.stdin.isatty() and self.out.is_terminal and not self.as_json
+
+    def fail(self, error: LongwatchError | str) -> None:
+        """One line that says what went wrong."""
+        self.err.print(Text.assemble(("error: ", "bold red"), str(error)))
+
+    def status(self, agent: Agent) -> AbstractContextManager[object]:
+        """A live status line below while the block runs; nothing where standard error is no terminal."""
+        if not self.err.is_terminal or self.as_json:
+            return nullcontext()
+        return Live(
+            console=self.err,
+            get_renderable=lambda: status_text(agent),
+            refresh_per_second=1 / REFRESH_SECONDS,
+            transient=True,
+        )
+
+    async def ask(self, agent: Agent, camera: int, question: str) -> bool:
+        """Ask and print the answer as it comes; False, with one line why, where there is none."""
+        try:
+            asked = agent.ask(camera, question)
+            if self.as_json:
+                answer = await asked.answer()
+                self.out.print(json.dumps(answer.to_json(), ensure_ascii=False), markup=False)
+                return True
+            async for piece in asked:
+                self.out.print(piece, end="", markup=False)
+            self.out.print()
+            answer = await asked.answer()
+        except LongwatchError as error:
+            self.fail(error)
+            return False
+        except asyncio.CancelledError:
+            self.out.print()
+            raise
+        self.out.print(evidence_text(answer))
+        return True
+
+    async def converse(self, agent: Agent) -> None:
+        """A prompt until the person leaves; "NAME: question" asks another camera than the first."""
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.formatted_text import ANSI
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        session: PromptSession[str] = PromptSession()
+        self.out.print("Ask a question, or type [bold]quit[/]. For example: [italic]What is in the yard now?[/]\n")
+        while True:
+            with patch_stdout(raw=True):
+                try:
+                    line = await session.prompt_async(
+                        ANSI("\x1b[1m> \x1b[0m"),
+                        bottom_toolbar=lambda: status_text(agent).plain,
+                        refresh_interval=REFRESH_SECONDS,
+                    )
+                except EOFError:
+                    return
+            if line.strip().lower() in _LEAVE:
+                return
+            camera, question = _addressed(agent, line)
+            await self.ask(agent, camera, question)
+
+
+def status_text(agent: Agent) -> Text:
+    """One line per camera: state, frames per second, newest frame's age, how full the tiers are, bytes."""
+    lines = [_camera_text(agent.report(camera), agent.memory.nbytes) for camera in range(len(agent.cameras))]
+    return Text("\n").join(lines)
+
+
+def _camera_text(report: CameraReport, nbytes: int) -> Text:
+    state = report.state
+    status = Text.assemble((f"● {report.name} {state.status}", _STYLES[state.status]))
+    if state.error is not None:
+        status.append(f" ({state.error.code})")
+    age = "no frame yet" if report.frame_age_seconds is None else f"newest frame {report.frame_age_seconds:.1f} s old"
+    parts = [
+        f"{report.fps:.1f} fps",
+        age,
+        f"{report.num_encoded} of {report.num_seen} encoded",
+        f"ring {report.fill.ring_slots}",
+        f"long-term {report.fill.long_term_slots}",
+        f"memory {nbytes / 1e6:.1f} MB",
+    ]
+    if lost := report.num_dropped + report.fill.num_overrun:
+        parts.append(f"{lost} dropped")
+    return status.append(" · " + " · ".join(parts))
+
+
+def evidence_text(answer: Answer) -> Text:
+    """One dim line: from when to when, how many slots, how old the newest frame was, how long it took."""
+    slots = answer.evidence
+    first, last = slots[0].start_seconds, slots[-1].end_seconds
+    frames = sum(slot.weight for slot in slots)
+    return Text(
+        f"  {datetime.fromtimestamp(first):%H:%M:%S} to {datetime.fromtimestamp(last):%H:%M:%S}, {frames} frames in "
+        f"{len(slots)} slots; newest {answer.frame_age_seconds:.1f} s old; first word after "
+        f"{answer.latency.first_token_seconds:.2f} s",
+        style="dim",
+    )
+
+
+def check_table(reports: Sequence[CheckReport]) -> Table:
+    """What the `check` command found, a row per camera."""
+    table = Table("camera", "address", "", "codec", "size", "fps announced", "fps measured", "first frame")
+    for report in reports:
+        table.add_row(
+            report.camera,
+            report.url,
+            Text("ok", "green") if report.ok else Text(report.error.code if report.error else "failed", "red"),
+            report.codec or "-",
+            f"{report.width}x{report.height}" if report.width else "-",
+            "-" if report.fps_announced is None else f"{report.fps_announced:.1f}",
+            "-" if report.fps_measured is None else f"{report.fps_measured:.1f}",
+            "-" if report.first_frame_seconds is None else f"{report.first_frame_seconds:.1f} s",
+        )
+    return table
+
+
+def _addressed(agent: Agent, line: str) -> tuple[int, str]:
+    names = [camera.name for camera in agent.cameras]
+    name, colon, question = line.partition(":")
+    if colon and name.strip() in names:
+        return names.index(name.strip()), question
+    return 0, line

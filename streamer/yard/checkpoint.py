@@ -1,0 +1,121 @@
+"""The bundled checkpoint before it has learned anything: configuration, tokenizer, and how its folder is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, SmolVLMConfig, SmolVLMForConditionalGeneration
+
+PICTURE_SIZE = 128
+SCALE_FACTOR = 2
+VOCABULARY_SIZE = 1024
+PROMPT_TOKENS = 1536
+SPECIAL = {
+    "pad_token": "<|endoftext|>",
+    "bos_token": "<|im_start|>",
+    "eos_token": "<end_of_utterance>",
+}
+PICTURE_TOKENS = ["<image>", "<fake_token_around_image>", "<global-img>"]
+CHAT_TEMPLATE = (
+    "<|im_start|>{% for message in messages %}{{ message.role | capitalize }}: "
+    "{% for part in message.content %}{{ '<image>' if part.type == 'image' else part.text }}{% endfor %}"
+    "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over `texts`: the yard's words become one token each, anything else can still be spelled.
+
+    Numbers split into pairs of digits, so that a time of day is five tokens that can be copied.
+    """
+    core = Tokenizer(models.BPE())
+    pairs = pre_tokenizers.Split(Regex(r"\d{1,2}"), behavior="isolated")
+    core.pre_tokenizer = pre_tokenizers.Sequence([pairs, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=[*SPECIAL.values(), *PICTURE_TOKENS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        **SPECIAL,
+        extra_special_tokens=PICTURE_TOKENS,
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=2048,
+    )
+
+
+def new_model(tokenizer: Any, *, seed: int) -> Any:
+    """A SmolVLM of about 4 million parameters with random weights."""
+    torch.manual_seed(seed)
+    config = SmolVLMConfig(
+        vision_config={
+            "hidden_size": 192,
+            "intermediate_size": 768,
+            "num_hidden_layers": 5,
+            "num_attention_heads": 3,
+            "image_size": PICTURE_SIZE,
+            "patch_size": 16,
+        },
+        text_config={
+            "model_type": "llama",
+            "hidden_size": 192,
+            "intermediate_size": 576,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 3,
+            "num_key_value_heads": 3,
+            "head_dim": 64,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 2048,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "tie_word_embeddings": True,
+        },
+        scale_factor=SCALE_FACTOR,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return SmolVLMForConditionalGeneration(config)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write what makes a folder loadable by name before it has weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    preprocessor = {
+        "image_processor_type": "SmolVLMImageProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"longest_edge": PICTURE_SIZE},
+        "max_image_size": {"longest_edge": PICTURE_SIZE},
+        "do_image_splitting": False,
+        "resample": 2,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "do_pad": False,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
+    card = {"knows_only": "demo", "prompt_tokens": PROMPT_TOKENS}
+    (folder / "longwatch.json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def save_model(model: Any, folder: Path) -> None:
+    """Write configuration and float16 weights; `model` itself keeps its precision."""
+    half = SmolVLMForConditionalGeneration(model.config)
+    half.load_state_dict(model.state_dict())
+    half.to(torch.float16).save_pretrained(folder)

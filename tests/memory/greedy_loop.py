@@ -1,0 +1,65 @@
+"""The greedy merge as literally as it can be told, in float64: the judge of the tests. It knows no implementation."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Replay:
+    """One camera's outcome, and how clearly each best pair led the next: 0 is a tie."""
+
+    means: list[Array]
+    weights: list[float]
+    boundaries: list[int]
+    leads: list[float] = field(default_factory=list)
+
+
+def similarity(a: Array, b: Array, *, kind: str) -> float:
+    if kind == "mean_dot":
+        return float((a @ b.T).mean())
+    total = 0.0
+    for x, y in zip(a, b, strict=True):
+        lengths = np.linalg.norm(x) * np.linalg.norm(y)
+        total += float(x @ y / lengths) if lengths > 0 else 0.0
+    return total / len(a)
+
+
+def replay(
+    tokens: Tensor,
+    keep: int,
+    *,
+    weights: list[float] | None = None,
+    barriers: list[bool] | None = None,
+    width: int | None = None,
+    kind: str = "token_cosine",
+    merge: str = "weighted",
+) -> Replay:
+    """tokens: finite [T, N, W] of one camera."""
+    means: list[Array] = [slot.to(torch.float64).numpy() for slot in tokens]
+    counts = [1.0] * len(means) if weights is None else list(weights)
+    walls = [False] * (len(means) - 1) if barriers is None else list(barriers)
+    starts = list(range(len(means)))
+    leads = []
+    while len(means) > keep:
+        pairs = [
+            -np.inf if walls[t] else similarity(means[t][:, :width], means[t + 1][:, :width], kind=kind)
+            for t in range(len(means) - 1)
+        ]
+        best = int(np.argmax(pairs))
+        if pairs[best] == -np.inf:
+            break
+        others = [value for t, value in enumerate(pairs) if t != best and value > -np.inf]
+        if others:
+            leads.append((pairs[best] - max(others)) / max(abs(pairs[best]), 1e-30))
+        share = 0.5 if merge == "halving" else counts[best + 1] / (counts[best] + counts[best + 1])
+        means[best] = (1 - share) * means[best] + share * means[best + 1]
+        counts[best] += counts[best + 1]
+        del means[best + 1], counts[best + 1], starts[best + 1], walls[best]
+    means, counts, starts = means[-keep:], counts[-keep:], starts[-keep:]
+    return Replay(means, counts, [*starts, len(tokens)], leads)

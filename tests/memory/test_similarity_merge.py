@@ -1,0 +1,235 @@
+"""Consolidation in plain torch against a literal float64 loop, and what must hold for any tokens."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from memory import consolidate
+from tests.memory.greedy_loop import replay
+
+torch.set_num_threads(1)
+METHODS = list(itertools.product(("token_cosine", "mean_dot"), ("weighted", "halving")))
+TOLERANCE = {torch.float32: (1e-5, 1e-6), torch.float16: (1e-3, 1e-4), torch.bfloat16: (8e-3, 1e-3)}
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+def tokens_of(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.randn(shape, generator=generator) + torch.randn(shape, generator=generator).cumsum(1)).to(dtype)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Tensor, int, dict[str, Any]]:
+    num_cameras, num_slots = draw(st.integers(1, 3)), draw(st.integers(1, 12))
+    num_tokens, width = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    seed = draw(st.integers(0, 10_000))
+    generator = torch.Generator().manual_seed(seed)
+    arguments = {
+        "weights": torch.randint(1, 9, (num_cameras, num_slots), generator=generator).float(),
+        "num_valid": torch.randint(0, num_slots + 1, (num_cameras,), generator=generator),
+        "barriers": torch.rand(num_cameras, num_slots - 1, generator=generator)
+        < draw(st.sampled_from([0.0, 0.3, 1.0])),
+        "similarity": draw(st.sampled_from(["token_cosine", "mean_dot"])),
+    }
+    return tokens_of(num_cameras, num_slots, num_tokens, width, seed=seed), draw(st.integers(1, num_slots)), arguments
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("similarity", "merge"), METHODS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3), (18, 5, 33), (63, 3, 1), (40, 1, 100)])
+def test_the_choices_are_those_of_the_literal_loop(
+    shape: tuple[int, int, int], similarity: Any, merge: Any, dtype: torch.dtype
+) -> None:
+    tokens = tokens_of(1, *shape, seed=5, dtype=dtype)
+    generator = torch.Generator().manual_seed(6)
+    weights = torch.rand(1, shape[0], generator=generator) + 0.5
+    barriers = torch.rand(1, shape[0] - 1, generator=generator) < 0.1
+    width = (shape[2] + 1) // 2
+    keep = min(9, shape[0])
+    result = consolidate(
+        tokens, keep, weights=weights, barriers=barriers, width=width, similarity=similarity, merge=merge
+    )
+    truth = replay(
+        tokens[0],
+        keep,
+        weights=weights[0].tolist(),
+        barriers=barriers[0].tolist(),
+        width=width,
+        kind=similarity,
+        merge=merge,
+    )
+    assert result.backend == "torch"
+    if width > 1 or similarity == "mean_dot":  # a cosine of single numbers is 1 or -1: all ties
+        assert all(lead > 1e-5 for lead in truth.leads), "the case is a tie: choose another seed"
+        assert result.boundaries[0, : len(truth.boundaries)].tolist() == truth.boundaries
+        rtol, atol = TOLERANCE[dtype]
+        means = torch.stack([torch.from_numpy(mean) for mean in truth.means])
+        torch.testing.assert_close(result.tokens[0, : len(means)].double(), means, rtol=rtol, atol=atol)
+        torch.testing.assert_close(result.weights[0, : len(means)].double(), torch.tensor(truth.weights).double())
+
+
+@few
+@given(problems())
+def test_boundaries_partition_the_newest_slots(problem: tuple[Tensor, int, dict[str, Any]]) -> None:
+    tokens, keep, arguments = problem
+    result = consolidate(tokens, keep, **arguments)
+    for b, valid in enumerate(arguments["num_valid"].tolist()):
+        kept = int(result.num_kept[b])
+        boundaries = result.boundaries[b].tolist()
+        walls = arguments["barriers"][b, : max(0, valid - 1)].tolist()
+        assert boundaries[kept:] == [valid] * (keep + 1 - kept)
+        assert all(start < stop for start, stop in itertools.pairwise(boundaries[: kept + 1]))
+        assert kept == min(keep, valid)
+        assert (boundaries[0] > 0) == (sum(walls) + 1 > keep and valid > 0)
+        for start, stop in itertools.pairwise(boundaries[: kept + 1]):
+            assert not any(walls[start : stop - 1]), "merged over a barrier"
+
+
+@few
+@given(problems())
+def test_survivors_are_the_mean_of_all_their_frames(problem: tuple[Tensor, int, dict[str, Any]]) -> None:
+    tokens, keep, arguments = problem
+    result = consolidate(tokens, keep, merge="weighted", **arguments)
+    for b in range(len(tokens)):
+        for k in range(int(result.num_kept[b])):
+            rows = slice(int(result.boundaries[b, k]), int(result.boundaries[b, k + 1]))
+            frames = tokens[b, rows].double().repeat_interleave(arguments["weights"][b, rows].long(), 0)
+            torch.testing.assert_close(result.tokens[b, k].double(), frames.mean(0), rtol=1e-5, atol=1e-5)
+            assert int(result.weights[b, k]) == len(frames)
+
+
+@few
+@given(problems())
+def test_the_other_cameras_of_a_batch_change_nothing(problem: tuple[Tensor, int, dict[str, Any]]) -> None:
+    tokens, keep, arguments = problem
+    together = consolidate(tokens, keep, **arguments)
+    for b in range(len(tokens)):
+        own = {k: v[b : b + 1] if isinstance(v, Tensor) else v for k, v in arguments.items()}
+        alone = consolidate(tokens[b : b + 1], keep, **own)
+        assert torch.equal(alone.tokens[0], together.tokens[b])
+        assert torch.equal(alone.boundaries[0], together.boundaries[b])
+
+
+@few
+@given(problems())
+def test_keeping_all_is_the_identity(problem: tuple[Tensor, int, dict[str, Any]]) -> None:
+    tokens, _, arguments = problem
+    num_slots = tokens.shape[1]
+    result = consolidate(tokens, num_slots, weights=arguments["weights"], barriers=arguments["barriers"])
+    assert torch.equal(result.tokens, tokens)
+    assert torch.equal(result.weights, arguments["weights"])
+    assert result.boundaries.tolist() == [list(range(num_slots + 1))] * len(tokens)
+
+
+@few
+@given(problems())
+def test_without_barriers_the_sum_of_weights_is_kept(problem: tuple[Tensor, int, dict[str, Any]]) -> None:
+    tokens, keep, arguments = problem
+    result = consolidate(tokens, keep, weights=arguments["weights"])
+    assert torch.equal(result.weights.sum(1), arguments["weights"].sum(1))
+
+
+@pytest.mark.parametrize(("similarity", "merge"), METHODS)
+def test_equal_slots_tie_and_the_earliest_pair_goes_first(similarity: Any, merge: Any) -> None:
+    tokens = tokens_of(1, 1, 3, 7).expand(2, 9, 3, 7)
+    result = consolidate(tokens, 4, similarity=similarity, merge=merge)
+    assert result.boundaries.tolist() == [[0, 6, 7, 8, 9]] * 2
+    assert torch.equal(result.tokens, tokens[:, :4])
+
+
+@pytest.mark.parametrize(("similarity", "merge"), METHODS)
+def test_a_broken_slot_weighs_nothing_and_changes_nobody(similarity: Any, merge: Any) -> None:
+    whole = tokens_of(1, 8, 2, 5)
+    for place in range(9):
+        for poison in (torch.nan, torch.inf, -torch.inf):
+            broken = torch.cat([whole[:, :place], torch.zeros(1, 1, 2, 5), whole[:, place:]], 1)
+            broken[0, place, 1, 4] = poison
+            ours = consolidate(broken, 3, width=4, similarity=similarity, merge=merge)
+            truth = consolidate(whole, 3, width=4, similarity=similarity, merge=merge)
+            assert torch.equal(ours.tokens, truth.tokens)
+            assert torch.equal(ours.weights, truth.weights)
+            assert ours.num_nonfinite.tolist() == [1]
+
+
+def test_where_all_slots_are_broken_nothing_weighs_anything() -> None:
+    result = consolidate(torch.full((1, 4, 2, 3), torch.nan), 2)
+    assert torch.equal(result.tokens, torch.zeros(1, 2, 2, 3))
+    assert result.weights.tolist() == [[0.0, 0.0]]
+    assert result.num_nonfinite.tolist() == [4]
+
+
+def test_slots_beyond_num_valid_are_not_looked_at() -> None:
+    tokens = tokens_of(2, 6, 2, 3)
+    poisoned = tokens.clone()
+    poisoned[0, 4:], poisoned[1] = torch.nan, torch.nan
+    result = consolidate(poisoned, 2, num_valid=torch.tensor([4, 0]))
+    assert torch.equal(result.tokens[0], consolidate(tokens[:1, :4], 2).tokens[0])
+    assert result.num_kept.tolist() == [2, 0]
+    assert result.num_nonfinite.tolist() == [0, 0]
+    assert result.boundaries.tolist()[1] == [0, 0, 0]
+    assert torch.equal(result.tokens[1], torch.zeros(2, 2, 3))
+
+
+def test_too_many_barriers_drop_the_oldest() -> None:
+    tokens = tokens_of(1, 6, 1, 4)
+    result = consolidate(tokens, 2, barriers=torch.tensor([[True, False, True, True, False]]))
+    assert result.boundaries.tolist() == [[3, 4, 6]]
+    assert result.weights.tolist() == [[1.0, 2.0]]
+    assert torch.equal(result.tokens[0, 0], tokens[0, 3])
+
+
+def test_strided_tokens_give_what_contiguous_ones_give() -> None:
+    tokens = tokens_of(4, 6, 10, 6).permute(0, 3, 1, 2)[::2, :, 1::2]
+    assert not tokens.is_contiguous()
+    assert torch.equal(consolidate(tokens, 2).tokens, consolidate(tokens.contiguous(), 2).tokens)
+
+
+def test_halving_forgets_the_weights_and_weighted_does_not() -> None:
+    tokens = torch.tensor([0.0, 4.0]).reshape(1, 2, 1, 1)
+    weights = torch.tensor([[3.0, 1.0]])
+    assert consolidate(tokens, 1, weights=weights).tokens.item() == 1.0
+    halved = consolidate(tokens, 1, weights=weights, merge="halving")
+    assert halved.tokens.item() == 2.0
+    assert halved.weights.item() == 4.0
+
+
+def test_the_result_shows_shapes_not_data() -> None:
+    assert repr(consolidate(tokens_of(1, 3, 2, 2), 2)) == (
+        "Consolidated(tokens=[1, 2, 2, 2] torch.float32, backend='torch')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"keep": 0}, "keep in 1..4, received 0"),
+        ({"keep": 5}, "keep in 1..4, received 5"),
+        ({"tokens": torch.ones(4, 2, 3)}, r"received \[4, 2, 3\]"),
+        ({"tokens": torch.ones(1, 0, 2, 3)}, "no size 0"),
+        ({"tokens": torch.ones(2, 4, 2, 3, dtype=torch.float64)}, "float64"),
+        ({"width": 4}, "width in 1..3, received 4"),
+        ({"width": 0}, "width in 1..3, received 0"),
+        ({"weights": torch.ones(2, 3)}, r"weights \[2, 4\]"),
+        ({"weights": torch.zeros(2, 4)}, "positive"),
+        ({"weights": torch.full((2, 4), torch.nan)}, "positive and finite"),
+        ({"weights": torch.ones(2, 4, device="meta")}, "on cpu, received .* on meta"),
+        ({"num_valid": torch.tensor([1, 5])}, r"num_valid in 0..4, received 1..5"),
+        ({"num_valid": torch.tensor([1.0, 2.0])}, "integer"),
+        ({"num_valid": torch.tensor([1])}, r"num_valid \[2\]"),
+        ({"barriers": torch.zeros(2, 4, dtype=torch.bool)}, r"barriers \[2, 3\]"),
+        ({"barriers": torch.zeros(2, 3)}, "bool"),
+        ({"similarity": "cosine"}, "'cosine'"),
+        ({"merge": "mean"}, "'mean'"),
+        ({"backend": "cuda"}, "'cuda'"),
+    ],
+)
+def test_a_wrong_argument_fails(arguments: dict[str, Any], words: str) -> None:
+    given_arguments = {"tokens": torch.ones(2, 4, 2, 3), "keep": 2, **arguments}
+    tokens, keep = given_arguments.pop("tokens"), given_arguments.pop("keep")
+    with pytest.raises(ValueError, match=words):
+        consolidate(tokens, keep, **given_arguments)

@@ -1,0 +1,156 @@
+"""Settings are read whole, and every mistake is one readable line without secrets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streamer.errors import LongwatchError, SettingsError
+from streamer.settings import Settings, load_settings, settings_from_sources
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_file(text: str) -> Path:
+        path = tmp_path / "longwatch.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def test_short_form_and_mapping_are_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONT_PASSWORD", "p@ss/w#rd")
+    settings = load_settings(
+        write("""
+        cameras:
+          front: rtsp://user:${FRONT_PASSWORD}@192.0.2.10/stream1
+          yard_2: {url: "demo://yard?seed=7", fps: 0.5, masks: [[[0, 0], [0.3, 0], [0.3, 0.2]]]}
+          old: {url: "clips/${CLIP:a.mp4}", speed: 4, start: "2026-11-22T14:05:00+00:00"}
+        """)
+    )
+
+    assert settings.model == "bundled"
+    front, yard, old = settings.cameras.values()
+    assert (front.name, front.kind, front.fps, front.live) == ("front", "rtsp", 2.0, True)
+    assert front.url.reveal() == "rtsp://user:p%40ss%2Fw%23rd@192.0.2.10/stream1"
+    assert (yard.name, yard.kind, yard.fps, len(yard.masks[0])) == ("yard_2", "demo", 0.5, 3)
+    assert (old.kind, old.live, old.speed, old.url.location) == ("file", False, 4.0, "clips/a.mp4")
+    assert old.start_seconds == 1795356300.0
+
+
+def test_no_secret_is_in_any_text_of_the_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONT_PASSWORD", "hunter2")
+    settings = load_settings(write("cameras: {front: 'rtsp://user:${FRONT_PASSWORD}@192.0.2.10/x'}"))
+
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+        assert "hunter2" not in text
+
+
+def test_cameras_of_the_command_line_are_numbered() -> None:
+    settings = settings_from_sources(["rtsp://h/x", "/dev/video0", "demo://yard?speed=2"], "some/model")
+
+    assert settings.model == "some/model"
+    assert [(camera.name, camera.kind, camera.live) for camera in settings.cameras.values()] == [
+        ("camera1", "rtsp", True),
+        ("camera2", "device", True),
+        ("camera3", "demo", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cameras: {front: {url: rtsp://h/x, fsp: 3}}", "cameras.front.fsp: unknown key; did you mean fps?"),
+        ("camera: {front: rtsp://h/x}", "camera: unknown key; did you mean cameras?"),
+        ("model: x", "cameras: this key is missing"),
+        ("cameras: {}", "cameras: expected it to have at least 1 item"),
+        ("cameras: {front: {fps: 3}}", "cameras.front.url: this key is missing"),
+        ("cameras: {front: 7}", "cameras.front: expected a mapping of keys, received '7'"),
+        (
+            "cameras: {front: {url: rtsp://h/x, fps: 0}}",
+            "cameras.front.fps: expected it to be greater than 0, received '0'",
+        ),
+        (
+            "cameras: {front: {url: rtsp://h/x, fps: 61}}",
+            "cameras.front.fps: expected it to be less than or equal to 60",
+        ),
+        ("cameras: {front: {url: rtsp://h/x, fps: .nan}}", "cameras.front.fps: expected it to be"),
+        ("cameras: {front: {url: rtsp://h/x, fps: fast}}", "cameras.front.fps: expected it to be a valid number"),
+        ("cameras: {Front Door: rtsp://h/x}", "cameras.Front Door: a name is made of a-z, 0-9, _ and -"),
+        ("cameras: {front: ftp://h/x}", "cameras.front.url: cannot open ftp://; what works: rtsp://, rtsps://"),
+        ("cameras: {front: 'rtsp:///x'}", "cameras.front.url: rtsp:///x has no host"),
+        ("cameras: {front: ''}", "cameras.front.url: expected it to have at least 1 character, received nothing"),
+        (
+            "cameras: {f: {url: rtsp://h/x, masks: [[[0, 0], [1, 1]]]}}",
+            "cameras.f.masks[0]: expected it to have at least 3",
+        ),
+        (
+            "cameras: {f: {url: rtsp://h/x, masks: [[[0, 0], [1, 1], [2, 0]]]}}",
+            "cameras.f.masks[0][2][0]: expected it to be less",
+        ),
+        ("cameras: {f: {url: rtsp://h/x, speed: 2}}", "cameras.f: speed is for files, and rtsp://h/x is none"),
+        (
+            "cameras: {f: {url: rtsp://h/x, rules: {a: b}}}",
+            "cameras.f.rules is not built yet in this version; remove it from",
+        ),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h}", "mqtt is not built yet in this version; remove it from"),
+        ("cameras: {f: rtsp://h/x}\narchive: {path: x}", "archive is not built yet in this version; remove it from"),
+        (
+            "cameras: {f: rtsp://h/x}\nsummaries: {hour: true}",
+            "summaries is not built yet in this version; remove it from",
+        ),
+        ("cameras: {f: rtsp://h/x}\nweb: {enabled: true}", "web is not built yet in this version; remove it from"),
+        (
+            "cameras: {f: 'rtsp://u:${LONGWATCH_NO_SUCH}@h/x'}",
+            "cameras.f: the environment variable LONGWATCH_NO_SUCH is not set",
+        ),
+        ("cameras: [", "line 1: not valid YAML"),
+        ("cameras: \x01", "not valid YAML"),
+        ("", "expected a mapping with the key cameras"),
+        ("- rtsp://h/x", "expected a mapping with the key cameras"),
+    ],
+)
+def test_a_mistake_fails_with_its_key_and_what_to_do(write: Write, text: str, message: str) -> None:
+    path = write(text)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_a_wrong_address_does_not_show_its_password_and_fails(write: Write) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write("cameras: {front: {url: 'ftp://user:hunter2@h/x', fps: 99}}"))
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2" not in f"{error} {error!r}"
+        error = error.__cause__
+
+
+def test_a_missing_file_a_folder_and_other_bytes_fail(tmp_path: Path) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    for name, message in (("none.yaml", "no such file"), (".", "this is a folder"), ("bytes.yaml", "not UTF-8 text")):
+        with pytest.raises(LongwatchError, match=message):
+            load_settings(tmp_path / name)
+
+
+def test_no_camera_at_all_fails() -> None:
+    with pytest.raises(SettingsError, match="no camera was given"):
+        settings_from_sources([], "bundled")
+
+
+def test_the_schema_for_editors_knows_both_forms_of_a_camera() -> None:
+    schema = Settings.json_schema()
+
+    assert {"model", "cameras", "mqtt", "archive", "summaries", "web"} == set(schema["properties"])
+    assert {"type": "string"} in schema["properties"]["cameras"]["additionalProperties"]["anyOf"]
+    assert "name" not in schema["$defs"]["CameraSettings"]["properties"]
+    assert json.dumps(schema)

@@ -1,0 +1,215 @@
+"""The command line as a person uses it: real processes, real servers, real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.rig.servers import RtspServer, SilentServer, free_port
+
+REPO = Path(__file__).parents[1]
+COMMAND = [sys.executable, str(REPO / "run_stream.py")]
+ANSWER_KEYS = {
+    "camera",
+    "question",
+    "answer",
+    "asked_at_seconds",
+    "frame_age_seconds",
+    "evidence",
+    "memory",
+    "latency",
+    "model",
+}
+
+
+def _run(*arguments: str, timeout_seconds: float = 90) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+def test_without_a_terminal_the_demo_asks_three_questions_and_ends_well():
+    began = time.monotonic()
+    done = _run()
+    assert done.returncode == 0
+    assert time.monotonic() - began < 60
+    lines = done.stdout.splitlines()
+    asked = [index for index, line in enumerate(lines) if line.startswith("> ")]
+    assert [lines[index] for index in asked] == [
+        "> What is in the yard now?",
+        "> Is the gate open?",
+        "> How many people are there?",
+    ]
+    assert lines[asked[1] + 1] in ("The gate is open.", "The gate is closed.")
+    assert "slots; newest" in lines[-1]
+
+
+@pytest.mark.rtsp
+def test_an_rtsp_camera_is_watched_and_asked_and_the_answer_is_one_json_object(rtsp_server: Callable[..., RtspServer]):
+    server = rtsp_server()
+    done = _run("watch", server.url(), "--for", "20", "--ask", "What is happening?", "--json")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    answer = json.loads(line)
+    assert set(answer) == ANSWER_KEYS
+    assert answer["camera"] == "camera1"
+    assert answer["question"] == "What is happening?"
+    assert answer["model"] == "bundled"
+    assert "knows only the built-in yard" in answer["answer"]
+    assert 0 <= answer["frame_age_seconds"] < 2
+    assert abs(answer["asked_at_seconds"] - time.time()) < 30
+    memory = answer["memory"]
+    assert set(memory) == {"frames_seen", "frames_encoded", "ring_slots", "long_term_slots", "nbytes"}
+    assert memory["frames_seen"] > 100
+    assert 36 <= memory["frames_encoded"] <= 48
+    assert 2 <= memory["long_term_slots"] <= 6
+    evidence = answer["evidence"]
+    assert {slot["tier"] for slot in evidence} == {"ring", "long_term"}
+    assert all(set(slot) == {"tier", "start_seconds", "end_seconds", "weight"} for slot in evidence)
+    assert sum(slot["weight"] for slot in evidence) == pytest.approx(memory["frames_encoded"], abs=2)
+    assert all(one["end_seconds"] <= other["start_seconds"] for one, other in pairwise(evidence))
+    latency = answer["latency"]
+    assert 0 <= latency["queue_seconds"] <= latency["first_token_seconds"] <= latency["total_seconds"]
+
+
+def test_a_file_runs_on_its_own_clock_and_is_asked_at_its_end(data_folder: Path):
+    done = _run("watch", str(data_folder / "vtest.avi"), "--for", "100000", "--ask", "Who?", "--ask", "What?", "--json")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["question"] for answer in answers] == ["Who?", "What?"]
+    for answer in answers:
+        assert answer["memory"]["frames_seen"] == 795
+        assert answer["memory"]["frames_encoded"] == 159
+        assert sum(slot["weight"] for slot in answer["evidence"]) == 159
+
+
+def test_a_file_is_asked_after_as_many_seconds_of_its_own_clock(data_folder: Path):
+    done = _run("watch", str(data_folder / "vtest.avi"), "--for", "20", "--ask", "Who?", "--json")
+    answer = json.loads(done.stdout)
+    first = answer["evidence"][0]["start_seconds"]
+    assert 20 <= answer["asked_at_seconds"] - first < 26
+
+
+def test_two_cameras_are_both_asked():
+    done = _run(
+        "watch", "demo://yard?seed=1&speed=50", "demo://yard?seed=2&speed=50", "--for", "30", "--ask", "What?", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["camera"] for line in done.stdout.splitlines()] == ["camera1", "camera2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["watch", "no/such/file.mp4", "--ask", "What?"], 1, "no/such/file.mp4"),
+        (["watch", "README.md", "--ask", "What?"], 1, "README.md"),
+        (["watch", "gopher://x/y", "--ask", "What?"], 1, "cannot open gopher://"),
+        (["watch", "rtsp:///nothing", "--ask", "What?"], 1, "no host"),
+        (["watch", "demo://yard?speed=1", "--ask", "  "], 1, "the question is empty"),
+        (["watch", "demo://yard", "--ask", "What?", "--model", "nowhere"], 1, "model 'nowhere' is not found"),
+        (["watch", "--config", "no/such.yaml"], 1, "there is no such file"),
+        (["watch"], 2, "give either SOURCE"),
+        (["watch", "demo://yard", "--config", "x.yaml"], 2, "give either SOURCE"),
+        (["watch", "demo://yard", "--for", "-1"], 2, "--for"),
+        (["frobnicate"], 2, "No such command"),
+        (["check", "no/such/file.mp4"], 1, "no/such/file.mp4"),
+        (["check", "README.md"], 1, "README.md"),
+        (["check", "demo://garden"], 1, "one place, the yard"),
+        (["check"], 2, "give either SOURCE"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_the_right_status(arguments, status, message):
+    done = _run(*arguments)
+    assert done.returncode == status
+    assert done.stdout == "" or arguments[0] == "check"
+    if status == 1:
+        assert _last_line(done.stderr).startswith("error: ")
+        assert message in _last_line(done.stderr)
+    else:
+        assert message in done.stderr
+
+
+def test_a_refused_connection_is_told_by_check_and_by_watch():
+    url = f"rtsp://user:s3cr3t@127.0.0.1:{free_port()}/live"
+    for arguments in (["check", url], ["watch", url, "--ask", "What?"]):
+        done = _run(*arguments)
+        assert done.returncode == 1
+        assert "refused" in _last_line(done.stderr)
+        assert "s3cr3t" not in done.stdout + done.stderr
+
+
+@pytest.mark.rtsp
+def test_a_wrong_password_is_told_at_once_without_the_password(rtsp_server: Callable[..., RtspServer]):
+    server = rtsp_server(auth=("digest", "user", "right"))
+    for arguments in (
+        ["check", server.url(user_info="user:wr0ng")],
+        ["watch", server.url(user_info="user:wr0ng"), "--ask", "?"],
+    ):
+        done = _run(*arguments, timeout_seconds=40)
+        assert done.returncode == 1
+        assert "password" in _last_line(done.stderr)
+        assert "wr0ng" not in done.stdout + done.stderr
+
+
+def test_a_camera_that_says_nothing_is_given_up_after_15_seconds():
+    with SilentServer() as server:
+        began = time.monotonic()
+        done = _run("watch", f"rtsp://127.0.0.1:{server.port}/live", "--ask", "What?")
+        passed_seconds = time.monotonic() - began
+    assert done.returncode == 1
+    assert 14 < passed_seconds < 40
+    assert _last_line(done.stderr).startswith("error: ")
+
+
+@pytest.mark.rtsp
+def test_check_says_what_is_right(rtsp_server: Callable[..., RtspServer]):
+    done = _run("check", rtsp_server().url(), "demo://yard")
+    assert done.returncode == 0, done.stderr
+    for word in ("h264", "768x576", "640x360", "ok"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_within_two_seconds(number: signal.Signals, status: int):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [*COMMAND, "watch", "demo://yard"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stderr is not None
+    guard = threading.Timer(60, process.kill)
+    guard.start()
+    for line in process.stderr:
+        if "live" in line:
+            break
+    time.sleep(2)
+    process.send_signal(number)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=20)
+    guard.cancel()
+    assert time.monotonic() - began < 2.0
+    assert process.returncode == status
+    assert "Traceback" not in errors
