@@ -8,17 +8,19 @@ import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
-    from streamer.watch import Plan
 
 Result = TypeVar("Result")
+
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEMO_SOURCE = "demo://yard?seed=7&speed=1"
 DEMO_SECONDS = 20.0
@@ -52,11 +54,12 @@ def default(context: typer.Context) -> None:
 @app.command()
 def demo(model: Model = None) -> None:
     """Watch the built-in yard: with a terminal, type questions; without one, ask three after 20 s and end."""
-    from streamer.watch import Plan
+    from streamer.settings import Settings
 
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    plan = Plan() if is_terminal else Plan(DEMO_QUESTIONS, DEMO_SECONDS)
-    _watch([DEMO_SOURCE], None, model, plan, as_json=False)
+    settings = Settings.model_validate({"model": model or "bundled", "cameras": {"yard": DEMO_SOURCE}})
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        _watch(settings)
+    _watch(settings, questions=DEMO_QUESTIONS, for_seconds=DEMO_SECONDS)
 
 
 @app.command()
@@ -69,9 +72,10 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Watch cameras and answer questions about them."""
-    from streamer.watch import Plan
-
-    _watch(source, config, model, Plan(tuple(ask or ()), for_seconds), as_json=as_json)
+    settings = _settings(source, config, model)
+    if any(not question.strip() for question in ask or ()):
+        _fail("the question is empty; give --ask some words, for example: --ask 'What is happening?'")
+    _watch(settings, questions=tuple(ask or ()), for_seconds=for_seconds, as_json=as_json)
 
 
 @app.command()
@@ -91,25 +95,28 @@ def check(source: Sources = None, config: Config = None) -> None:
     raise typer.Exit(0 if all(report.ok for report in reports) else 1)
 
 
-def _watch(sources: list[str] | None, config: Path | None, model: str | None, plan: Plan, *, as_json: bool) -> None:
-    settings = _settings(sources, config, model)
-    from streamer.errors import ModelError
-    from streamer.terminal import Terminal
-    from streamer.watch import watch as watch_all
-
-    terminal = Terminal(as_json=as_json)
-    if any(not question.strip() for question in plan.questions):
-        terminal.fail("the question is empty; give --ask some words, for example: --ask 'What is happening?'")
-        raise typer.Exit(1)
-    with terminal.err.status(f"loading the model {settings.model}"):
+def _watch(
+    settings: Settings, *, questions: tuple[str, ...] = (), for_seconds: float | None = None, as_json: bool = False
+) -> NoReturn:
+    """Load the model, watch, and exit with the status of the run."""
+    with _errors.status(f"loading the model {settings.model}"):
         from streamer.agent import load_model
+        from streamer.errors import ModelError
+        from streamer.terminal import Terminal
+        from streamer.watch import Plan
+        from streamer.watch import watch as watch_all
 
         try:
-            loaded = load_model(settings.model)
+            model = load_model(settings.model)
         except ModelError as error:
-            terminal.fail(error)
-            raise typer.Exit(1) from error
-    raise typer.Exit(_run(watch_all(settings, loaded, plan, terminal)))
+            _fail(error)
+    raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
+
+
+def _fail(error: Exception | str) -> NoReturn:
+    """One line that says what went wrong, and exit status 1."""
+    _errors.print(f"[bold red]error:[/] {escape(str(error))}")
+    raise typer.Exit(1)
 
 
 def _settings(sources: list[str] | None, config: Path | None, model: str | None) -> Settings:
@@ -124,8 +131,7 @@ def _settings(sources: list[str] | None, config: Path | None, model: str | None)
             return settings_from_sources(sources or [], model or "bundled")
         settings = load_settings(config)
     except SettingsError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {error}", markup=False)
-        raise typer.Exit(1) from error
+        _fail(error)
     return settings if model is None else settings.model_copy(update={"model": model})
 
 
@@ -141,8 +147,10 @@ def _run(main: Coroutine[object, object, Result]) -> Result:
 
 def main() -> None:
     """The console script `longwatch`."""
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    pretty = RichHandler(console=_errors, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[pretty if _errors.is_terminal else plain])
     logging.getLogger("streamer").setLevel(logging.INFO)
     app()
 

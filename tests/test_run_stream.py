@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def test_a_refused_connection_is_told_by_check_and_by_watch():
     for arguments in (["check", url], ["watch", url, "--ask", "What?"]):
         done = _run(*arguments)
         assert done.returncode == 1
-        assert "refused" in _last_line(done.stderr)
+        assert "refuses the connection" in _last_line(done.stderr)
         assert "s3cr3t" not in done.stdout + done.stderr
 
 
@@ -171,7 +172,7 @@ def test_a_wrong_password_is_told_at_once_without_the_password(rtsp_server: Call
 
 
 def test_a_camera_that_says_nothing_is_given_up_after_15_seconds():
-    with SilentServer() as server:
+    with closing(SilentServer()) as server:
         began = time.monotonic()
         done = _run("watch", f"rtsp://127.0.0.1:{server.port}/live", "--ask", "What?")
         passed_seconds = time.monotonic() - began
