@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 		echo "Longwatch needs Python 3.11 or newer as $(PYTHON); name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "Python's venv is missing; install it: apt-get install python3-venv"; exit 1; }
-	@echo "Setting up in $(VENV): about 0.5 GB to download with a CPU build of torch, about 3 GB where pip picks the CUDA build."
+	@echo "Setting up in $(VENV): about 0.7 GB to download with a CPU build of torch, about 3 GB where pip picks the CUDA build."
 	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
+from rich.text import Text
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
 
 Result = TypeVar("Result")
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 DEMO_SOURCE = "demo://yard?seed=7&speed=1"
 DEMO_SECONDS = 20.0
@@ -99,7 +99,7 @@ def _watch(
     settings: Settings, *, questions: tuple[str, ...] = (), for_seconds: float | None = None, as_json: bool = False
 ) -> NoReturn:
     """Load the model, watch, and exit with the status of the run."""
-    with _errors.status(f"loading the model {settings.model}"):
+    with _errors.status("loading the model"):
         from streamer.agent import load_model
         from streamer.errors import ModelError
         from streamer.terminal import Terminal
@@ -115,7 +115,7 @@ def _watch(
 
 def _fail(error: Exception | str) -> NoReturn:
     """One line that says what went wrong, and exit status 1."""
-    _errors.print(f"[bold red]error:[/] {escape(str(error))}")
+    _errors.print(Text.assemble(("error: ", "bold red"), str(error)))
     raise typer.Exit(1)
 
 

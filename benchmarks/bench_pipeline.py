@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
 import av
 import psutil
+import torch
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -35,7 +37,7 @@ CAMERA_FPS = 2.0
 
 
 def main(
-    num_frames: Annotated[int, typer.Option(min=1000, help="Frames of the memory run.")] = MARKS[-1],
+    num_frames: Annotated[int, typer.Option(min=MARKS[1], help="Frames of the memory run.")] = MARKS[-1],
 ) -> None:
     """Three measurements, one JSON result."""
     machine = environment()
@@ -87,13 +89,14 @@ async def _file_to_memory(model: LanguageModel, clip: Path, num_frames: int, pro
                 marks.append(_mark(process, agent.memory.nbytes, due.pop(0), num_done, report.fill.long_term_slots))
         total_seconds = time.monotonic() - began
         report = agent.report(0)
-        notes = agent.remember.num_notes
+        notes, notes_skipped = agent.remember.num_notes, agent.remember.num_notes_skipped
     return {
         "frames": num_done,
         "frames_per_second_mean": round(num_done / total_seconds, 1),
         "frames_per_second_median_of_5_s": round(median(rates), 1) if rates else None,
         "frames_dropped": report.num_dropped + report.fill.num_overrun,
         "notes_written": notes,
+        "notes_skipped": notes_skipped,
         "marks": marks,
         "host_growth_after_first_mark": round(marks[-1]["host_bytes"] / marks[0]["host_bytes"] - 1, 4),
         "memory_growth_after_first_mark": marks[-1]["memory_bytes"] / marks[0]["memory_bytes"] - 1,
@@ -109,9 +112,9 @@ def _looped(clip: Path, num_frames: int) -> Path:
             with av.open(str(clip)) as source:
                 track = source.streams.video[0]
                 stream = stream or output.add_stream_from_template(track)
-                step = round(1 / (CLIP_FPS * track.time_base))
+                step = round(1 / (CLIP_FPS * (track.time_base or Fraction(1, 1000))))
                 for packet in source.demux(track):
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     packet.dts += offset
                     packet.pts += offset
@@ -128,6 +131,7 @@ def _mark(process: psutil.Process, memory_bytes: int, frames: int, at_frames: in
         "measured_at_frames": at_frames,
         "host_bytes": process.memory_info().rss,
         "memory_bytes": memory_bytes,
+        "cuda_allocated_bytes": torch.cuda.memory_allocated() if torch.cuda.is_available() else None,
         "long_term_slots": slots,
         "threads": process.num_threads(),
     }

@@ -40,6 +40,11 @@ class LanguageModel(Protocol):
         """How many slots of evidence fit the budget beside `question`. Raises: PromptError where none fits."""
         ...
 
-    def answer(self, evidence: Evidence, question: str, *, camera: str, max_new_tokens: int) -> Iterator[Piece]:
-        """Steps of an answer; each `next()` runs one prefill chunk or one decode step on the device."""
+    def answer(
+        self, evidence: Evidence, question: str, *, camera: str, max_new_tokens: int, is_current: bool = True
+    ) -> Iterator[Piece]:
+        """Steps of an answer; each `next()` runs one prefill chunk or one decode step on the device.
+
+        `is_current` is False where the camera is not live: then nothing in the evidence is "now".
+        """
         ...

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 
 from encoders import Preprocessing, VisionEncoder
@@ -18,7 +19,6 @@ from llm.prompt import Message, conversation, longest_slot_text, neutral
 from memory import Evidence
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
-BUNDLED_PROMPT_TOKENS = 1536
 DEFAULT_PROMPT_TOKENS = 4096
 PREFILL_CHUNK_TOKENS = {"cpu": 256, "cuda": 2048}
 ANSWER_TOKENS = 96
@@ -95,7 +95,10 @@ class HuggingFaceModel:
         return fits
 
     def prompt_ids(self, messages: list[Message]) -> list[int]:
-        """Token ids of `messages`; each picture part stands as N image ids between its family's marks."""
+        """Token ids of `messages`; each picture part stands as N image ids between its family's marks.
+
+        Raises: PromptError where the checkpoint's chat template cannot take them.
+        """
         special = self.tokenizer.all_special_tokens
         mark = "\x00"
         safe: list[dict[str, Any]] = []
@@ -105,7 +108,10 @@ class HuggingFaceModel:
                 for part in message["content"]
             )
             safe.append({"role": message["role"], "content": [{"type": "text", "text": text}]})
-        rendered = self.tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True)
+        try:
+            rendered = self.tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise PromptError(f"the chat template of {self.name} fails: {error}") from error
         return self._ids(rendered.replace(mark, self._family.picture_text(self.encoder.num_tokens)))
 
     def embed(self, ids: Tensor, tokens: Tensor) -> Tensor:
@@ -123,12 +129,19 @@ class HuggingFaceModel:
 
     @torch.inference_mode()
     def answer(
-        self, evidence: Evidence, question: str, *, camera: str, max_new_tokens: int = ANSWER_TOKENS
+        self,
+        evidence: Evidence,
+        question: str,
+        *,
+        camera: str,
+        max_new_tokens: int = ANSWER_TOKENS,
+        is_current: bool = True,
     ) -> Iterator[Piece]:
         """Steps of a greedy answer; each `next()` runs one prefill chunk or one decode step on the device."""
         from transformers import DynamicCache
 
-        ids = torch.tensor([self.prompt_ids(conversation(evidence, question, camera=camera))], device=self.device)
+        messages = conversation(evidence, question, camera=camera, is_current=is_current)
+        ids = torch.tensor([self.prompt_ids(messages)], device=self.device)
         embeds = self.embed(ids, evidence.tokens)
         cache = DynamicCache(config=self.model.config.text_config)
         chunks = torch.split(embeds, self._chunk_tokens, dim=1)
@@ -179,12 +192,23 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind).to(where).eval()
         preprocessing = Preprocessing.from_folder(folder, size=config.vision_config.image_size)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        card_file = folder / "longwatch.json"
+        card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+        loaded = HuggingFaceModel(model, tokenizer, preprocessing, name=name, card=card)
+        loaded.max_slots("What is happening?", camera="camera", now_seconds=0.0)  # has a chat template, fits its budget
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        SafetensorError,
+        PromptError,
+    ) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelLoadError(f"model {name!r} cannot be loaded from {folder}: {first_line}") from error
-    card_file = folder / "longwatch.json"
-    card = json.loads(card_file.read_text()) if card_file.is_file() else {}
-    return HuggingFaceModel(model, tokenizer, preprocessing, name=name, card=card)
+    return loaded
 
 
 def _folder(name: str) -> Path:
@@ -193,7 +217,7 @@ def _folder(name: str) -> Path:
         return BUNDLED_FOLDER
     if name.startswith("openai:"):
         raise ModelLoadError(
-            f"model {name!r}: remote endpoints are not built yet; give 'bundled', a folder or OWNER/NAME"
+            "model openai:... : remote endpoints are not built yet; give 'bundled', a folder or OWNER/NAME"
         )
     folder = Path(name).expanduser()
     if folder.is_dir():

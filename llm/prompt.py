@@ -32,11 +32,11 @@ class Message(TypedDict):
     content: list[Part]
 
 
-def conversation(evidence: Evidence, question: str, *, camera: str) -> list[Message]:
+def conversation(evidence: Evidence, question: str, *, camera: str, is_current: bool = True) -> list[Message]:
     """The messages that put `question` about `evidence` to a model: one picture part per slot, oldest first.
 
     Times are the local clock's; a date is written where it differs from the one at the top. The newest slot stands
-    last, right before the question, as "Now" or, where it is stale, as the last picture with its age.
+    last, right before the question, as "Now" or, where it is stale or not current, as the last picture with its age.
     """
     today = _date(evidence.now_seconds)
     parts: list[Part] = [_text(f"Camera {camera}, {today}.\n")]
@@ -47,7 +47,7 @@ def conversation(evidence: Evidence, question: str, *, camera: str) -> list[Mess
             parts.append(_text(f"{_span(gap.start_seconds, gap.end_seconds, today)}: not observed.\n"))
         when = _span(slot.start_seconds, slot.end_seconds, today)
         if index == len(evidence.slots) - 1:
-            when = _newest(when, evidence)
+            when = _newest(when, evidence, is_current=is_current)
         parts += [_text(f"{when}: "), PicturePart(type="image"), _text("\n")]
     for gap in gaps:
         parts.append(_text(f"{_span(gap.start_seconds, gap.end_seconds, today)}: not observed.\n"))
@@ -68,9 +68,9 @@ def neutral(text: str, special_tokens: Sequence[str]) -> str:
     return text
 
 
-def _newest(when: str, evidence: Evidence) -> str:
+def _newest(when: str, evidence: Evidence, *, is_current: bool) -> str:
     age_seconds = evidence.frame_age_seconds or 0.0
-    if age_seconds <= STALE_SECONDS:
+    if is_current and age_seconds <= STALE_SECONDS:
         return f"Now, {when}"
     return f"Last picture, {_duration(age_seconds)} old, {when}"
 

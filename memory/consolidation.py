@@ -50,6 +50,7 @@ class Consolidator:
         self.long_term = long_term
         self.keep = keep
         self.num_nonfinite = [0] * ring.num_cameras
+        self._owes_gap = [False] * ring.num_cameras  # a slot that weighed nothing took its gap with it
         self._staging = torch.zeros(
             (ring.num_cameras, ring.window_frames, ring.num_tokens, ring.width), dtype=ring.dtype, device=ring.device
         )
@@ -102,7 +103,7 @@ class Consolidator:
                 starts=[float(view.starts[start]) for start, _ in spans],
                 ends=[float(view.ends[stop - 1]) for _, stop in spans],
                 weights=[round(slot_weights[row][k]) for k in rows],
-                gap_before=[bool(view.gap_before[start]) for start, _ in spans],
+                gap_before=self._gaps_before(run.camera, view, spans),
                 pictures=[self._key_picture(run.camera, view, start, stop) for start, stop in spans],
                 last_frame_ids=[int(view.slot_ids[stop - 1]) for _, stop in spans],
                 protect_from_frame_id=self.ring.window_first_index(run.camera),
@@ -111,6 +112,17 @@ class Consolidator:
             if slot_ids:
                 appended.append(Appended(run.camera, slot_ids))
         return appended
+
+    def _gaps_before(self, camera: int, view: RingView, spans: list[tuple[int, int]]) -> list[bool]:
+        """Per slot: is there a gap since the slot before? One among frames that became no slot is not lost."""
+        gaps: list[bool] = []
+        covered = 0
+        for _, stop in spans:
+            gaps.append(self._owes_gap[camera] or bool(view.gap_before[covered:stop].any()))
+            self._owes_gap[camera] = False
+            covered = stop
+        self._owes_gap[camera] |= bool(view.gap_before[covered:].any())
+        return gaps
 
     def _key_picture(self, camera: int, view: RingView, start: int, stop: int) -> bytes:
         middle = (start + stop - 1) // 2

@@ -114,11 +114,6 @@ class ShortTermMemory:
         check_camera(camera, self.num_cameras)
         return self._next[camera] - self._first_unmerged[camera]
 
-    def num_pushed(self, camera: int) -> int:
-        """Frames pushed since the start; the next frame's index."""
-        check_camera(camera, self.num_cameras)
-        return self._next[camera]
-
     def window_first_index(self, camera: int) -> int:
         """Index of the oldest frame of the window: the newest `window_frames` frames."""
         check_camera(camera, self.num_cameras)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from llm.errors import ModelLoadError
 from memory import Memory, MemoryFill
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread
-from streamer.errors import ModelError, QuestionError
+from streamer.errors import ModelError
 from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
+from streamer.secret import redact
 from streamer.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class CameraReport:
     num_seen: int
     num_encoded: int
     num_dropped: int
+    num_reconnects: int
     fill: MemoryFill
 
 
@@ -55,12 +58,10 @@ class Agent:
         """Put a question about a camera. Raises: QuestionError and its kinds, at once."""
         return self._questions.ask(camera, question)
 
-    def camera_index(self, name: str) -> int:
-        """Raises: QuestionError that names the cameras there are."""
-        names = [camera.name for camera in self.cameras]
-        if name not in names:
-            raise QuestionError(f"there is no camera {name!r}; the cameras are {', '.join(names)}")
-        return names.index(name)
+    def is_over(self, camera: int) -> bool:
+        """True once a finite source has ended and its last frame is in memory."""
+        watched = self.cameras[camera]
+        return watched.ended.is_set() and watched.num_taken == self._perceive.num_encoded[camera]
 
     def report(self, camera: int) -> CameraReport:
         watched = self.cameras[camera]
@@ -73,6 +74,7 @@ class Agent:
             num_seen=watched.num_seen,
             num_encoded=self._perceive.num_encoded[camera],
             num_dropped=watched.num_dropped,
+            num_reconnects=watched.num_reconnects,
             fill=self.memory.fill(camera),
         )
 
@@ -81,7 +83,7 @@ class Agent:
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not self._perceive.num_encoded[camera]:
-                    if self.cameras[camera].ended.is_set():
+                    if self.is_over(camera):
                         return False
                     await self._next_push(camera)
         except TimeoutError:
@@ -89,9 +91,16 @@ class Agent:
         return True
 
     async def wait_until(self, camera: int, camera_seconds: float) -> None:
-        """Until the camera's own clock shows `camera_seconds`, or a finite source has ended."""
+        """Until the camera's own clock shows `camera_seconds`, or a finite source is over.
+
+        A paced camera's clock is the newest frame in memory.
+        """
         watched = self.cameras[camera]
-        while (left_seconds := camera_seconds - watched.now_seconds()) > 0 and not watched.ended.is_set():
+        while not self.is_over(camera):
+            newest_seconds = watched.now_seconds() if watched.live else self._perceive.newest_seconds[camera]
+            left_seconds = camera_seconds - (newest_seconds or -math.inf)
+            if left_seconds <= 0:
+                return
             if watched.live:
                 await asyncio.sleep(min(left_seconds, 0.5))
             else:
@@ -148,7 +157,7 @@ def load_model(name: str) -> LanguageModel:
     try:
         return load(name)
     except ModelLoadError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(redact(str(error))) from error
 
 
 @asynccontextmanager

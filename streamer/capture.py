@@ -20,6 +20,7 @@ from streamer.frame import Frame
 from streamer.handoff import Handoff
 from streamer.rate import RateMeter
 from streamer.sampling import Sampler
+from streamer.secret import redact
 from streamer.settings import CameraSettings
 from streamer.source import Picture, Source, SourceCounts, open_source
 
@@ -30,8 +31,9 @@ log = logging.getLogger(__name__)
 STALE_AFTER_SECONDS = 10.0
 GOOD_AFTER_SECONDS = 60.0
 AUTH_RETRY_SECONDS = 30.0  # cameras lock out who tries a wrong password too often
-LEAVE_SECONDS = 1.5
+LEAVE_SECONDS = 0.5
 _TICK_SECONDS = 1.0
+_GAP_STEPS = 5.0  # a slow camera, or a time lapse, is no row of gaps
 
 CameraStatus = Literal["connecting", "live", "stale", "offline", "ended"]
 
@@ -81,6 +83,7 @@ class Camera:
         self._lock = threading.Lock()
         self._seen = RateMeter()
         self._last_seconds: float | None = None
+        self._step_seconds = 0.0
         self._gap_start_seconds: float | None = None
         self._sampler = Sampler(settings.fps, settings.masks)
         self._quit = threading.Event()
@@ -163,6 +166,11 @@ class Camera:
         start = self.settings.start_seconds
         return start if start is not None else wall_seconds()
 
+    @property
+    def num_taken(self) -> int:
+        """Frames that were taken from the handoff."""
+        return self._handoff.num_taken if self._handoff else 0
+
     def take_nowait(self) -> Frame | None:
         """The frame that waits, or None."""
         return self._handoff.take_nowait() if self._handoff else None
@@ -188,10 +196,6 @@ class Camera:
                 if self._quit.wait(pause_seconds):
                     return
                 self.num_reconnects += 1
-        except Exception:
-            fault = f"{self.settings.url}: a fault in the program, see its traceback"
-            self._say("offline", CameraError("lost", fault))
-            raise
         finally:
             self._call(self._left.set)
 
@@ -208,6 +212,10 @@ class Camera:
         except CameraError as error:
             self._gap_start_seconds = self._last_seconds
             return error
+        except Exception as error:  # whatever a source raises, the camera is tried again
+            log.exception("camera %s: a fault in the program", self.name)
+            self._gap_start_seconds = self._last_seconds
+            return CameraError("lost", redact(f"{self.settings.url}: {type(error).__name__}, see the log"))
         return None
 
     def _look(self, picture: Picture, handoff: Handoff) -> None:
@@ -216,8 +224,11 @@ class Camera:
         if last_seconds is not None and time_seconds <= last_seconds:
             self.counts.num_late += 1
             return
-        if self._live and last_seconds is not None and time_seconds - last_seconds > self._stale_after_seconds:
-            self._gap_start_seconds = self._gap_start_seconds or last_seconds
+        if last_seconds is not None:
+            step_seconds = time_seconds - last_seconds
+            if step_seconds > max(self._stale_after_seconds, _GAP_STEPS * self._step_seconds):
+                self._gap_start_seconds = self._gap_start_seconds or last_seconds
+            self._step_seconds = step_seconds
         self._last_seconds = time_seconds
         self._seen.count()
         if self._state.status != "live":

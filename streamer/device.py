@@ -20,6 +20,9 @@ T = TypeVar("T")
 MAX_WAITING = 256
 """Jobs that may wait. Every caller awaits its job, so this bounds the callers; one more is a fault, refused."""
 
+LEAVE_SECONDS = 1.0
+"""How long leaving waits for the job that runs."""
+
 
 class Priority(IntEnum):
     """Smaller is sooner. A job that runs is never interrupted: what may take long is cut into steps."""
@@ -42,8 +45,8 @@ class _Job:
 class DeviceThread:
     """`async with DeviceThread() as device: result = await device.run(Priority.ENCODE, work)`.
 
-    A job whose caller was cancelled before it began is skipped. On leaving, the running job is finished and those that
-    wait are cancelled.
+    A job whose caller was cancelled before it began is skipped. On leaving, the running job has a second to finish,
+    those that wait are cancelled.
     """
 
     def __init__(self) -> None:
@@ -68,7 +71,9 @@ class DeviceThread:
             self._changed.notify()
         for job in waiting:
             job.future.cancel()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, LEAVE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the device is still in a step that takes long; left behind, it ends with the process")
 
     async def run(self, priority: Priority, work: Callable[[], T]) -> T:
         """Run `work` on the device thread; its result or its exception comes back.

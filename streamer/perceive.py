@@ -18,7 +18,8 @@ from streamer.picture import encode_jpeg
 class Perceive:
     """One encoder batch over all cameras that have a frame, again and again.
 
-    `pushed[camera]` is set after each push of that camera's frames; `due` when a ring has a window to consolidate.
+    `pushed[camera]` is set after each push of that camera's frames; `newest_seconds[camera]` is the last one's time;
+    `due` is set when a ring has a window to consolidate.
     A live camera's frame is always taken. A paced camera's frame stays in its handoff, and so holds the camera back,
     while its ring has no room; who makes room sets `arrived`.
     """
@@ -40,6 +41,7 @@ class Perceive:
         self.pushed = [asyncio.Event() for _ in cameras]
         self.due = asyncio.Event()
         self.num_encoded = [0] * len(cameras)
+        self.newest_seconds: list[float | None] = [None] * len(cameras)
 
     async def run(self) -> None:
         """For ever."""
@@ -63,8 +65,9 @@ class Perceive:
             asyncio.to_thread(lambda: [encode_jpeg(picture) for picture in pixels]),
         )
         is_due = await self._device.run(Priority.ENCODE, lambda: self._push(frames, tokens, pictures))
-        for index in frames:
+        for index, frame in frames.items():
             self.num_encoded[index] += 1
+            self.newest_seconds[index] = frame.time_seconds
             self.pushed[index].set()
         if is_due:
             self.due.set()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +18,15 @@ from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.errors import BusyError, NotReadyError, QuestionError
 
+log = logging.getLogger(__name__)
+
 MAX_WAITING = 8
 """Questions that wait for their turn; one more is refused."""
 MAX_PIECES_WAITING = 128
 """Pieces that wait for a reader; a reader that lets more pile up is dropped, the answer is finished without it."""
 ANSWER_TOKENS = 96
+_WITHDRAWN = "the question was withdrawn"
+_STOPPED = "the agent stopped before the answer was whole"
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,10 @@ class Asked:
         self._pieces.put_nowait(piece)
 
     def end(self, result: Answer | QuestionError) -> None:
-        if not self.is_dropped:
-            self._pieces.put_nowait(None)
         if self._done.done():
             return
+        if not self.is_dropped:
+            self._pieces.put_nowait(None)
         if isinstance(result, Answer):
             self._done.set_result(result)
         else:
@@ -137,14 +143,19 @@ class Questions:
         self._model = model
         self._memory = memory
         self._num_encoded = num_encoded
-        self._waiting: asyncio.Queue[Asked] = asyncio.Queue(MAX_WAITING)
+        self._waiting: deque[Asked] = deque()
+        self._has_waiting = asyncio.Event()
+        self._is_closed = False
 
     def ask(self, camera: int, question: str) -> Asked:
         """Put a question into the queue; it is answered from what memory holds when its turn comes.
 
-        Raises: QuestionError (empty or too long), NotReadyError (no frame yet), BusyError (`MAX_WAITING` wait already).
+        Raises: QuestionError (empty, too long, or the agent stops), NotReadyError (no frame yet), BusyError
+            (`MAX_WAITING` wait already).
         """
-        question = " ".join(question.split())
+        question = " ".join(question.encode(errors="replace").decode().split())
+        if self._is_closed:
+            raise QuestionError(_STOPPED)
         if not question:
             raise QuestionError("the question is empty; ask something, for example: What is happening?")
         if len(question) > MAX_QUESTION_CHARACTERS:
@@ -157,33 +168,55 @@ class Questions:
             raise NotReadyError(
                 f"camera {watched.name} has given no frame yet ({_state(watched)}); ask again when it is live"
             )
+        for withdrawn in [one for one in self._waiting if one.is_cancelled]:
+            self._waiting.remove(withdrawn)
+            withdrawn.end(QuestionError(_WITHDRAWN))
+        if len(self._waiting) >= MAX_WAITING:
+            raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment")
         asked = Asked(camera, question, watched.now_seconds())
-        try:
-            self._waiting.put_nowait(asked)
-        except asyncio.QueueFull as error:
-            raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment") from error
+        self._waiting.append(asked)
+        self._has_waiting.set()
         return asked
 
     async def run(self) -> None:
-        """For ever."""
-        while True:
-            asked = await self._waiting.get()
-            try:
-                asked.end(await self._answer(asked))
-            except QuestionError as error:
-                asked.end(error)
-            except LanguageModelError as error:
-                asked.end(QuestionError(str(error)))
-            except BaseException:
-                asked.end(QuestionError("the agent stopped before the answer was whole"))
-                raise
+        """For ever; on leaving, those that wait are told."""
+        asked: Asked | None = None
+        try:
+            while True:
+                while not self._waiting:
+                    self._has_waiting.clear()
+                    await self._has_waiting.wait()
+                asked = self._waiting.popleft()
+                asked.end(await self._answer_or_error(asked))
+        finally:
+            self._is_closed = True
+            for left in (asked, *self._waiting):
+                if left is not None:
+                    left.end(QuestionError(_STOPPED))
+
+    async def _answer_or_error(self, asked: Asked) -> Answer | QuestionError:
+        """A question that cannot be answered ends alone; the agent goes on."""
+        try:
+            return await self._answer(asked)
+        except QuestionError as error:
+            return error
+        except LanguageModelError as error:
+            return QuestionError(str(error))
+        except (ValueError, TypeError, RuntimeError) as error:
+            log.exception("a question about camera %s failed", self._cameras[asked.camera].name)
+            return QuestionError(f"the model {self._model.name} failed: {type(error).__name__}; see the log")
 
     async def _answer(self, asked: Asked) -> Answer:
+        if asked.is_cancelled:
+            raise QuestionError(_WITHDRAWN)
         watched = self._cameras[asked.camera]
         queue_seconds = time.monotonic() - asked.asked_monotonic_seconds
         evidence = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
-        steps = self._model.answer(evidence, asked.question, camera=watched.name, max_new_tokens=ANSWER_TOKENS)
-        text = self._foreword(watched, evidence)
+        is_current = watched.state.status == "live" or not watched.live
+        steps = self._model.answer(
+            evidence, asked.question, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
+        )
+        text = self._foreword(watched, evidence, is_current=is_current)
         asked.say(text)
         first_token_seconds = 0.0
         while not asked.is_cancelled and (piece := await self._step(steps)) is not None:
@@ -192,7 +225,7 @@ class Questions:
             text += piece.text
             asked.say(piece.text)
         if asked.is_cancelled:
-            raise QuestionError("the question was withdrawn")
+            raise QuestionError(_WITHDRAWN)
         fill = self._memory.fill(asked.camera)
         total_seconds = time.monotonic() - asked.asked_monotonic_seconds
         return Answer(
@@ -222,11 +255,11 @@ class Questions:
     async def _step(self, steps: Iterator[Piece]) -> Piece | None:
         return await self._device.run(Priority.ANSWER, lambda: next(steps, None))
 
-    def _foreword(self, camera: Camera, evidence: Evidence) -> str:
+    def _foreword(self, camera: Camera, evidence: Evidence, *, is_current: bool) -> str:
         """What is said before any model's words: that the picture is old, that the model knows another world."""
         said = ""
         age_seconds = evidence.frame_age_seconds or 0.0
-        if age_seconds > STALE_SECONDS:
+        if age_seconds > STALE_SECONDS or not is_current:
             said += f"(The newest picture is {age_seconds:.0f} s old, {_state(camera)}: this is not now.) "
         if self._model.knows_only is not None and self._model.knows_only != camera.settings.kind:
             said += "(The bundled model knows only the built-in yard; about this camera it can but guess.) "

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from llm.base import LanguageModel, Piece
+from llm.errors import LanguageModelError
 from llm.prompt import NOTE_REQUEST
 from memory import Memory
 from streamer.capture import Camera
@@ -66,7 +67,11 @@ class Remember:
             camera, slot_id = self._waiting.popleft()
             if not self._waiting:
                 self._has_waiting.clear()
-            await self._write_note(camera, slot_id)
+            try:
+                await self._write_note(camera, slot_id)
+            except (LanguageModelError, ValueError, TypeError, RuntimeError) as error:
+                self.num_notes_skipped += 1
+                log.warning("camera %s: no note could be written: %s", self._cameras[camera].name, error)
 
     async def _pause(self) -> None:
         try:

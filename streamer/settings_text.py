@@ -89,14 +89,18 @@ def refuse_not_built(data: Mapping[str, Any], *, where: str) -> None:
         )
 
 
+_INTERNAL = ("[key]", "function-", "is-instance[")
+
+
 def describe(error: ValidationError, model: type[BaseModel], *, where: str) -> str:
     """One line per problem: where, key, what was expected, what was received (never a secret)."""
-    lines = [f"{where}: {_describe_one(details, model)}" for details in error.errors(include_url=False)]
+    problems = [details for details in error.errors(include_url=False) if details["type"] != "is_instance_of"]
+    lines = [f"{where}: {_describe_one(details, model)}" for details in problems]
     return "\n".join(dict.fromkeys(lines))
 
 
 def _describe_one(details: ErrorDetails, model: type[BaseModel]) -> str:
-    location = tuple(part for part in details["loc"] if part != "[key]" and not str(part).startswith("function-"))
+    location = tuple(part for part in details["loc"] if not str(part).startswith(_INTERNAL))
     path = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in location).lstrip(".") or "file"
     kind, message, received = details["type"], details["msg"], details["input"]
     if kind == "extra_forbidden":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from rich.text import Text
 from streamer.agent import Agent, CameraReport
 from streamer.check import CheckReport
 from streamer.errors import LongwatchError
-from streamer.questions import Answer
+from streamer.questions import Answer, Asked
 
 REFRESH_SECONDS = 0.5
 _STYLES = {"live": "green", "connecting": "yellow", "stale": "yellow", "offline": "red", "ended": "cyan"}
@@ -25,12 +25,16 @@ _LEAVE = ("quit", "exit", "q")
 
 
 class Terminal:
-    """`out` is for answers, `err` for all else; with `as_json` each answer is one JSON object on a line of `out`."""
+    """`out` is for answers, `err` for all else; with `as_json` each answer is one JSON object on a line of `out`.
+
+    Words from outside (questions, answers, addresses) are printed as they are: neither console reads markup.
+    """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, soft_wrap=True)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self._live: Live | None = None
 
     @property
     def is_interactive(self) -> bool:
@@ -38,39 +42,51 @@ class Terminal:
 
     def fail(self, error: LongwatchError | str) -> None:
         """One line that says what went wrong."""
-        self.err.print(Text.assemble(("error: ", "bold red"), str(error)))
+        with self._without_status():
+            self.err.print(Text.assemble(("error: ", "bold red"), str(error)))
 
-    def status(self, agent: Agent) -> AbstractContextManager[object]:
+    @contextmanager
+    def status(self, agent: Agent) -> Iterator[None]:
         """A live status line below while the block runs; nothing where standard error is no terminal."""
         if not self.err.is_terminal or self.as_json:
-            return nullcontext()
-        return Live(
+            yield
+            return
+        self._live = Live(
             console=self.err,
             get_renderable=lambda: status_text(agent),
             refresh_per_second=1 / REFRESH_SECONDS,
             transient=True,
+            redirect_stdout=False,
         )
-
-    async def ask(self, agent: Agent, camera: int, question: str) -> bool:
-        """Ask and print the answer as it comes; False, with one line why, where there is none."""
         try:
-            asked = agent.ask(camera, question)
-            if self.as_json:
+            with self._live:
+                yield
+        finally:
+            self._live = None
+
+    async def show(self, asked: Asked, *, heading: str = "") -> bool:
+        """Print the answer as it comes; False, with one line why, where there is none."""
+        with self._without_status():
+            try:
+                if self.as_json:
+                    answer = await asked.answer()
+                    sys.stdout.write(json.dumps(answer.to_json(), ensure_ascii=False) + "\n")
+                    sys.stdout.flush()
+                    return True
+                if heading:
+                    self.out.print(Text(heading, "bold"))
+                async for piece in asked:
+                    self.out.print(piece, end="")
+                self.out.print()
                 answer = await asked.answer()
-                self.out.print(json.dumps(answer.to_json(), ensure_ascii=False), markup=False)
-                return True
-            async for piece in asked:
-                self.out.print(piece, end="", markup=False)
-            self.out.print()
-            answer = await asked.answer()
-        except LongwatchError as error:
-            self.fail(error)
-            return False
-        except asyncio.CancelledError:
-            self.out.print()
-            raise
-        self.out.print(evidence_text(answer))
-        return True
+            except LongwatchError as error:
+                self.fail(error)
+                return False
+            except asyncio.CancelledError:
+                asked.cancel()
+                raise
+            self.out.print(evidence_text(answer))
+            return True
 
     async def converse(self, agent: Agent) -> None:
         """A prompt until the person leaves; "NAME: question" asks another camera than the first."""
@@ -79,7 +95,7 @@ class Terminal:
         from prompt_toolkit.patch_stdout import patch_stdout
 
         session: PromptSession[str] = PromptSession()
-        self.out.print("Ask a question, or type [bold]quit[/]. For example: [italic]What is in the yard now?[/]\n")
+        self.out.print("Ask a question, or type quit. For example: What is in the yard now?\n")
         while True:
             with patch_stdout(raw=True):
                 try:
@@ -93,7 +109,25 @@ class Terminal:
             if line.strip().lower() in _LEAVE:
                 return
             camera, question = _addressed(agent, line)
-            await self.ask(agent, camera, question)
+            try:
+                asked = agent.ask(camera, question)
+            except LongwatchError as error:
+                self.fail(error)
+                continue
+            await self.show(asked)
+
+    @contextmanager
+    def _without_status(self) -> Iterator[None]:
+        """The status line makes room for what is printed."""
+        live = self._live
+        if live is None or not live.is_started:
+            yield
+            return
+        live.stop()
+        try:
+            yield
+        finally:
+            live.start()
 
 
 def status_text(agent: Agent) -> Text:
@@ -118,6 +152,8 @@ def _camera_text(report: CameraReport, nbytes: int) -> Text:
     ]
     if lost := report.num_dropped + report.fill.num_overrun:
         parts.append(f"{lost} dropped")
+    if report.num_reconnects:
+        parts.append(f"{report.num_reconnects} reconnects")
     return status.append(" · " + " · ".join(parts))
 
 
@@ -139,8 +175,8 @@ def check_table(reports: Sequence[CheckReport]) -> Table:
     table = Table("camera", "address", "", "codec", "size", "fps announced", "fps measured", "first frame")
     for report in reports:
         table.add_row(
-            report.camera,
-            report.url,
+            Text(report.camera),
+            Text(report.url),
             Text("ok", "green") if report.ok else Text(report.error.code if report.error else "failed", "red"),
             report.codec or "-",
             f"{report.width}x{report.height}" if report.width else "-",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import math
 import signal
 from dataclasses import dataclass
 
 from llm.base import LanguageModel
 from streamer.agent import Agent, run_agent
+from streamer.capture import Camera
 from streamer.check import CheckReport, check_camera
-from streamer.errors import NotReadyError
+from streamer.errors import BusyError, CameraError, LongwatchError, NotReadyError, QuestionError
+from streamer.questions import Asked
 from streamer.settings import Settings
 from streamer.terminal import Terminal
 
-log = logging.getLogger(__name__)
-
 FIRST_FRAME_SECONDS = 15.0
 ASK_AFTER_SECONDS = 10.0
+BUSY_SECONDS = 0.1
 _HOPELESS = ("auth", "not_found", "unsupported", "codec")
 """Camera errors that another try within `FIRST_FRAME_SECONDS` will not mend."""
 
@@ -35,19 +36,19 @@ class Plan:
 
 
 async def watch(settings: Settings, model: LanguageModel, plan: Plan, terminal: Terminal) -> int:
-    """Returns the exit status: 0 done, 1 where a question got no answer."""
+    """Returns the exit status: 0 done, 1 where a camera gave no frame or a question got no answer."""
     with _stop_on_sigterm():
         async with run_agent(settings, model) as agent:
-            if plan.questions:
-                with terminal.status(agent):
-                    await asyncio.gather(*(_wait_to_ask(agent, camera, plan) for camera in range(len(agent.cameras))))
-                return await _ask_all(agent, plan, terminal)
-            if terminal.is_interactive and plan.for_seconds is None:
+            if not plan.questions and terminal.is_interactive and plan.for_seconds is None:
                 await terminal.converse(agent)
                 return 0
+            turn = asyncio.Lock()
+            run = _ask_camera if plan.questions else _watch_camera
             with terminal.status(agent):
-                await asyncio.gather(*(_wait_to_end(agent, camera, plan) for camera in range(len(agent.cameras))))
-            return 0
+                done = await asyncio.gather(
+                    *(run(agent, camera, plan, terminal, turn) for camera in range(len(agent.cameras)))
+                )
+            return 0 if all(done) else 1
 
 
 async def check(settings: Settings) -> list[CheckReport]:
@@ -55,42 +56,66 @@ async def check(settings: Settings) -> list[CheckReport]:
     return await asyncio.gather(*(check_camera(camera) for camera in settings.cameras.values()))
 
 
-async def _wait_to_ask(agent: Agent, camera: int, plan: Plan) -> None:
+async def _ask_camera(agent: Agent, camera: int, plan: Plan, terminal: Terminal, turn: asyncio.Lock) -> bool:
+    """Asks one camera all questions at its own time; answers are printed camera by camera. False where one got none."""
+    watched = agent.cameras[camera]
     if not await _first_frame(agent, camera):
-        return
-    first_seconds = agent.cameras[camera].first_frame_seconds
-    if first_seconds is not None:
-        wait_seconds = ASK_AFTER_SECONDS if plan.for_seconds is None else plan.for_seconds
-        await agent.wait_until(camera, first_seconds + wait_seconds)
+        async with turn:
+            terminal.fail(_no_frame(agent, camera))
+        return False
+    wait_seconds = ASK_AFTER_SECONDS if plan.for_seconds is None else plan.for_seconds
+    await agent.wait_until(camera, _since_first(watched, wait_seconds))
+    asked = [await _ask(agent, camera, question) for question in plan.questions]
+    done = True
+    async with turn:
+        for one in asked:
+            if isinstance(one, QuestionError):
+                terminal.fail(one)
+                done = False
+                continue
+            name = f"{watched.name}: " if len(agent.cameras) > 1 else ""
+            done &= await terminal.show(one, heading=f"> {name}{one.question}")
+    return done
 
 
-async def _wait_to_end(agent: Agent, camera: int, plan: Plan) -> None:
+async def _ask(agent: Agent, camera: int, question: str) -> Asked | QuestionError:
+    """Asks; where too many questions wait, a little later."""
+    while True:
+        try:
+            return agent.ask(camera, question)
+        except BusyError:
+            await asyncio.sleep(BUSY_SECONDS)
+        except QuestionError as error:
+            return error
+
+
+async def _watch_camera(agent: Agent, camera: int, plan: Plan, terminal: Terminal, turn: asyncio.Lock) -> bool:
     """Until `for_seconds` of the camera's clock have passed since its first frame; without them, until a file's end."""
     watched = agent.cameras[camera]
-    while watched.first_frame_seconds is None and not watched.ended.is_set():
-        await agent.wait_for_frame(camera, timeout_seconds=FIRST_FRAME_SECONDS)
-    if plan.for_seconds is None or watched.first_frame_seconds is None:
-        await watched.ended.wait()
-    else:
-        await agent.wait_until(camera, watched.first_frame_seconds + plan.for_seconds)
+    while not agent.is_over(camera) and not await agent.wait_for_frame(camera, timeout_seconds=FIRST_FRAME_SECONDS):
+        continue
+    await agent.wait_until(camera, math.inf if plan.for_seconds is None else _since_first(watched, plan.for_seconds))
+    if watched.state.status == "ended" and (watched.first_frame_seconds is None or watched.state.error is not None):
+        async with turn:
+            terminal.fail(_no_frame(agent, camera))
+        return False
+    return True
 
 
-async def _ask_all(agent: Agent, plan: Plan, terminal: Terminal) -> int:
-    failed = False
-    for camera, watched in enumerate(agent.cameras):
-        if watched.first_frame_seconds is None:
-            error = watched.state.error
-            terminal.fail(
-                error or NotReadyError(f"no frame came from {watched.settings.url} within {FIRST_FRAME_SECONDS:.0f} s")
-            )
-            failed = True
-            continue
-        for question in plan.questions:
-            if not terminal.as_json:
-                name = f"{watched.name}: " if len(agent.cameras) > 1 else ""
-                terminal.out.print(f"[bold]> {name}[/]", question, sep="", markup=True)
-            failed |= not await terminal.ask(agent, camera, question)
-    return 1 if failed else 0
+def _since_first(camera: Camera, seconds: float) -> float:
+    return (camera.first_frame_seconds or 0.0) + seconds
+
+
+def _no_frame(agent: Agent, camera: int) -> LongwatchError:
+    """Why a camera gave no frame, or not all that it has."""
+    watched = agent.cameras[camera]
+    if watched.state.error is not None:
+        return watched.state.error
+    if watched.state.status == "ended":
+        return CameraError("codec", f"{watched.settings.url} holds no picture that can be decoded; is it a video?")
+    return NotReadyError(
+        f"{watched.settings.url} gave no frame within {FIRST_FRAME_SECONDS:.0f} s; see what `check` says of it"
+    )
 
 
 async def _first_frame(agent: Agent, camera: int) -> bool:
@@ -101,7 +126,7 @@ async def _first_frame(agent: Agent, camera: int) -> bool:
         if await agent.wait_for_frame(camera, timeout_seconds=min(0.3, left_seconds)):
             return True
         error = watched.state.error
-        if watched.ended.is_set() or (error is not None and error.code in _HOPELESS):
+        if agent.is_over(camera) or (error is not None and error.code in _HOPELESS):
             return False
     return False
 

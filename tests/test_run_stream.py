@@ -49,10 +49,8 @@ def _last_line(text: str) -> str:
 
 
 def test_without_a_terminal_the_demo_asks_three_questions_and_ends_well():
-    began = time.monotonic()
     done = _run()
     assert done.returncode == 0
-    assert time.monotonic() - began < 60
     lines = done.stdout.splitlines()
     asked = [index for index, line in enumerate(lines) if line.startswith("> ")]
     assert [lines[index] for index in asked] == [
@@ -110,19 +108,37 @@ def test_a_file_is_asked_after_as_many_seconds_of_its_own_clock(data_folder: Pat
     assert 20 <= answer["asked_at_seconds"] - first < 26
 
 
-def test_two_cameras_are_both_asked():
-    done = _run(
-        "watch", "demo://yard?seed=1&speed=50", "demo://yard?seed=2&speed=50", "--for", "30", "--ask", "What?", "--json"
-    )
+def test_each_camera_is_asked_at_its_own_time():
+    done = _run("watch", "demo://yard?seed=1&speed=20", "demo://yard?seed=2", "--for", "8", "--ask", "What?", "--json")
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["camera"] for line in done.stdout.splitlines()] == ["camera1", "camera2"]
+    answers = {answer["camera"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+    assert list(answers) == ["camera1", "camera2"]
+    for answer in answers.values():
+        watched_seconds = answer["asked_at_seconds"] - answer["evidence"][0]["start_seconds"]
+        assert 8 <= watched_seconds < 20
+
+
+def test_words_from_outside_are_printed_as_they_are():
+    question = "is [/x] [bold]there[/bold] :dog: ?"
+    arguments = ("watch", "demo://yard?speed=20", "--for", "2", "--ask", question)
+    assert f"> {question}\n" in _run(*arguments).stdout
+    assert json.loads(_run(*arguments, "--json").stdout)["question"] == question
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         (["watch", "no/such/file.mp4", "--ask", "What?"], 1, "no/such/file.mp4"),
-        (["watch", "README.md", "--ask", "What?"], 1, "README.md"),
+        (["watch", __file__, "--ask", "What?"], 1, "is not a video"),
+        (["watch", __file__], 1, "is not a video"),
+        (["check", ""], 1, "expected it to have at least 1 character"),
+        (["check", "x[/a].mp4"], 1, "x[/a].mp4"),
+        (["watch", "demo://yard", "--ask", "What?", "--model", "[/x]"], 1, "model '[/x]' is not found"),
+        (
+            ["watch", "demo://yard", "--model", "openai:http://user:s3cr3t@h/v1#x"],
+            1,
+            "remote endpoints are not built yet",
+        ),
         (["watch", "gopher://x/y", "--ask", "What?"], 1, "cannot open gopher://"),
         (["watch", "rtsp:///nothing", "--ask", "What?"], 1, "no host"),
         (["watch", "demo://yard?speed=1", "--ask", "  "], 1, "the question is empty"),
@@ -133,7 +149,7 @@ def test_two_cameras_are_both_asked():
         (["watch", "demo://yard", "--for", "-1"], 2, "--for"),
         (["frobnicate"], 2, "No such command"),
         (["check", "no/such/file.mp4"], 1, "no/such/file.mp4"),
-        (["check", "README.md"], 1, "README.md"),
+        (["check", __file__], 1, "is not a video"),
         (["check", "demo://garden"], 1, "one place, the yard"),
         (["check"], 2, "give either SOURCE"),
     ],
@@ -145,6 +161,7 @@ def test_bad_input_ends_with_one_line_and_the_right_status(arguments, status, me
     if status == 1:
         assert _last_line(done.stderr).startswith("error: ")
         assert message in _last_line(done.stderr)
+        assert "s3cr3t" not in done.stdout + done.stderr
     else:
         assert message in done.stderr
 
@@ -190,10 +207,15 @@ def test_check_says_what_is_right(rtsp_server: Callable[..., RtspServer]):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_within_two_seconds(number: signal.Signals, status: int):
+def test_a_signal_ends_it_within_two_seconds_also_with_a_silent_camera(number: signal.Signals, status: int):
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with closing(SilentServer()) as server:
+        _signalled(["watch", "demo://yard", f"rtsp://127.0.0.1:{server.port}/live"], number, status, environment)
+
+
+def _signalled(arguments: list[str], number: signal.Signals, status: int, environment: dict[str, str]) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "watch", "demo://yard"],
+        [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -26,6 +26,8 @@ FIRST_TRAINING_SEED = 10_000
 """Worlds below it are never trained on: tests and benchmarks draw from them."""
 NUM_LABELS = len(KINDS) * len(COLOUR_NAMES) + 3
 FOREIGN_SHARE = 0.05
+SEEING, REMEMBERING = (0.6, 0.32), (0.25, 0.3)
+"""Shares of batches without and with few earlier slots; the rest have many, as an agent's prompts do."""
 NOTE_SHARE = 0.12
 IGNORED = -100
 _CAMERAS = ("yard", "front", "garden", "camera1", "camera2", "cam", "door", "back yard", "driveway", "demo")
@@ -54,8 +56,11 @@ class PictureLessons(Dataset[Lesson]):
     has a conversation, the fewer the longer it is: seeing takes more pictures to learn than talking, and costs less.
     """
 
-    def __init__(self, model: HuggingFaceModel, *, seed: int, num_lessons: int, batch_size: int) -> None:
+    def __init__(
+        self, model: HuggingFaceModel, *, seed: int, num_lessons: int, batch_size: int, remembering_from: int
+    ) -> None:
         self._model, self._seed, self._num, self._batch_size = model, seed, num_lessons, batch_size
+        self._remembering_from = remembering_from
         self._preprocessing: Preprocessing = model.encoder.preprocessing
         self._side = round(model.encoder.num_tokens**0.5)
 
@@ -72,7 +77,9 @@ class PictureLessons(Dataset[Lesson]):
         pixels = _weathered(pixels, rng)
         planes = self._preprocessing.resize(torch.from_numpy(pixels)[None])[0]
         grid = torch.zeros(self._side**2, NUM_LABELS) if is_foreign else label_grid(state, self._side)
-        num_earlier = draw_num_earlier(np.random.default_rng([self._seed, index // self._batch_size, 1]))
+        batch = index // self._batch_size
+        shares = REMEMBERING if batch >= self._remembering_from else SEEING
+        num_earlier = _draw_num_earlier(np.random.default_rng([self._seed, batch, 1]), shares)
         if index % _conversation_every(num_earlier):
             return Lesson(
                 planes, torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), grid, num_earlier
@@ -141,24 +148,26 @@ def label_grid(state: YardState, side: int) -> Tensor:
     return grid.view(side * side, NUM_LABELS)
 
 
-def draw_num_earlier(rng: np.random.Generator) -> int:
+def _draw_num_earlier(rng: np.random.Generator, shares: tuple[float, float]) -> int:
+    none, few = shares
     draw = rng.random()
-    if draw < 0.6:
+    if draw < none:
         return 0
-    return int(rng.integers(1, 6)) if draw < 0.92 else int(rng.integers(12, 36))
+    return int(rng.integers(1, 6)) if draw < none + few else int(rng.integers(12, 36))
 
 
 def _conversation_every(num_earlier: int) -> int:
     if num_earlier == 0:
         return 1
-    return 2 if num_earlier < 6 else 8
+    return 2 if num_earlier < 6 else 4
 
 
 def draw_evidence(time_seconds: float, num_earlier: int, rng: np.random.Generator) -> Evidence:
     """`num_earlier` slots with spans as memory has them, now and then a gap; then the newest frame."""
     age_seconds = float(rng.uniform(0, 1.5))
     period_seconds = float(rng.choice((0.2, 0.5, 0.5, 1.0, 2.0, 5.0)))
-    slots, gaps = [EvidenceSlot("ring", time_seconds, time_seconds, 1, "", 0)], []
+    newest_start_seconds = time_seconds - (float(rng.uniform(1, 60)) if rng.random() < 0.1 else 0.0)
+    slots, gaps = [EvidenceSlot("ring", newest_start_seconds, time_seconds, 1, "", 0)], []
     for place in range(num_earlier):
         is_ring = place < 18
         end_seconds = slots[-1].start_seconds - period_seconds

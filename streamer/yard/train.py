@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Subset
+from transformers import AutoTokenizer
 
 from encoders import Preprocessing
 from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel
@@ -38,6 +39,8 @@ BATCH_SIZE = 32
 PEAK_LEARNING_RATE = 8e-4
 WARMUP_STEPS = 400
 SAVE_EVERY_STEPS = 200
+SEEING_SHARE = 2 / 3
+"""Of all steps: first it learns to see and to say what it sees, then, its eyes fixed, to read long memories."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,12 @@ class Lecturer(nn.Module):
         self.model = model.model
         self.helper = nn.Linear(model.encoder.width, NUM_LABELS)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss of the words, loss of the helper, share of answer tokens that are right)."""
+    def forward(self, batch: Batch, *, sees: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """(loss of the words, of the helper, share of answer tokens that are right); `sees`: the eyes learn too."""
         preprocessing = self.wrapped.encoder.preprocessing
         pixels = preprocessing.normalise(batch.planes, torch.float32)
-        tokens = torch.stack(list(self.model.get_image_features(pixel_values=pixels[:, None]).pooler_output))
+        with torch.set_grad_enabled(sees):
+            tokens = torch.stack(list(self.model.get_image_features(pixel_values=pixels[:, None]).pooler_output))
         slots = self._with_earlier(tokens, batch)
         embeds = self.wrapped.embed(batch.ids, slots.flatten(0, 1))
         hidden = self.model.model.text_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
@@ -100,15 +104,18 @@ class Lecturer(nn.Module):
         logits = self.model.lm_head(hidden[:, :-1][taught])
         wanted = batch.labels[:, 1:][taught]
         words = cross_entropy(logits, wanted)
-        weight = torch.full((NUM_LABELS,), 8.0)
+        weight = torch.full((NUM_LABELS,), 8.0, device=tokens.device)
         weight[-3:] = 1.0
-        guesses = self.helper(tokens)
-        helper = binary_cross_entropy_with_logits(guesses, batch.grid, pos_weight=weight.to(guesses.device))
+        helper = binary_cross_entropy_with_logits(self.helper(tokens), batch.grid, pos_weight=weight)
         return words, helper, (logits.argmax(-1) == wanted).float().mean()
 
     @staticmethod
     def _with_earlier(tokens: Tensor, batch: Batch) -> Tensor:
-        """[C, num_earlier + 1, N, W]: other pictures of the batch, some of them merged, then the conversation's own."""
+        """[C, num_earlier + 1, N, W]: earlier slots, then the conversation's own picture.
+
+        An earlier slot is another picture of the batch, some of them merged with a third, with a share of its parts
+        (none to all) as they are in the conversation's own: the same yard, when other things stood in it.
+        """
         own = tokens[batch.owners][:, None]
         if not batch.num_earlier:
             return own
@@ -117,57 +124,69 @@ class Lecturer(nn.Module):
         first, second = (torch.randint(len(tokens), shape, device=tokens.device) for _ in range(2))
         share = torch.rand(*shape, 1, 1, device=tokens.device).clamp(min=0.5)
         share = torch.where(torch.rand_like(share) < 0.5, torch.ones_like(share), share)
-        return torch.cat([others[first] * share + others[second] * (1 - share), own], dim=1)
+        earlier = others[first] * share + others[second] * (1 - share)
+        is_own = torch.rand(*shape, tokens.shape[1], 1, device=tokens.device) < torch.rand_like(share)
+        return torch.cat([torch.where(is_own, own.detach(), earlier), own], dim=1)
 
 
 def learning_rate(step: int, num_steps: int) -> float:
+    """Half a cosine per stage: to 0.3 of the peak while it learns to see, then from 0.7 of it to nearly nothing."""
     if step < WARMUP_STEPS:
         return PEAK_LEARNING_RATE * (step + 1) / WARMUP_STEPS
-    done = (step - WARMUP_STEPS) / max(1, num_steps - WARMUP_STEPS)
-    return PEAK_LEARNING_RATE * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+    seeing = round(num_steps * SEEING_SHARE)
+    start, end, first, last = (1.0, 0.3, WARMUP_STEPS, seeing) if step < seeing else (0.7, 0.01, seeing, num_steps)
+    done = min(1.0, (step - first) / max(1, last - first))
+    return PEAK_LEARNING_RATE * (end + (start - end) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 def main(
     folder: Annotated[Path, typer.Option(help="Where the checkpoint is written.")] = BUNDLED_FOLDER,
     state_folder: Annotated[Path, typer.Option(help="Where an unfinished run is kept.")] = Path(".train"),
-    num_pictures: Annotated[int, typer.Option(help="How many pictures to learn from.")] = 115_200,
+    num_pictures: Annotated[int, typer.Option(help="How many pictures to learn from.")] = 105_600,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures.")] = 1,
 ) -> None:
-    """Train the bundled checkpoint; a run that was stopped goes on where it was last saved."""
+    """Train the bundled checkpoint; a run that was stopped goes on where it was last saved, a finished one anew."""
     random.seed(SEED)
     state_folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(tokenizer_texts())
-    save_tokenizer(tokenizer, folder)
+    saved = state_folder / "run.pt"
+    if saved.is_file():  # its words must stay the same
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    else:
+        tokenizer = train_tokenizer(tokenizer_texts())
+        save_tokenizer(tokenizer, folder)
     raw = new_model(tokenizer, seed=SEED).to(device)
     preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
     model = HuggingFaceModel(raw, tokenizer, preprocessing, name="bundled", card={})
     lecturer = Lecturer(model).to(device)
     optimiser = torch.optim.AdamW(_groups(lecturer), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98))
-    saved = state_folder / "run.pt"
     first_step = _resume(saved, lecturer, optimiser)
     num_steps = num_pictures // BATCH_SIZE
-    lessons = PictureLessons(model, seed=SEED, num_lessons=num_steps * BATCH_SIZE, batch_size=BATCH_SIZE)
-    remaining = Subset(lessons, range(first_step * BATCH_SIZE, num_steps * BATCH_SIZE))
+    seeing = round(num_steps * SEEING_SHARE)
+    num_lessons = num_steps * BATCH_SIZE
+    lessons = PictureLessons(model, seed=SEED, num_lessons=num_lessons, batch_size=BATCH_SIZE, remembering_from=seeing)
+    remaining = Subset(lessons, range(first_step * BATCH_SIZE, num_lessons))
     loader = DataLoader(remaining, batch_size=BATCH_SIZE, num_workers=num_workers, collate_fn=collate)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         bar = progress.add_task("training", total=num_steps, completed=first_step)
         for step, batch in enumerate(loader, start=first_step):
-            figures = _step(lecturer, optimiser, _on(batch, device), learning_rate(step, num_steps))
+            rate = learning_rate(step, num_steps)
+            figures = _step(lecturer, optimiser, _on(batch, device), rate, sees=step < seeing)
             progress.update(bar, advance=1, description=figures)
             if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
                 progress.console.print(f"step {step + 1}: {figures}")
                 _save(saved, lecturer, optimiser, step + 1)
                 save_model(raw, folder)
+    saved.unlink(missing_ok=True)
 
 
-def _step(lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: Batch, rate: float) -> str:
+def _step(lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: Batch, rate: float, *, sees: bool) -> str:
     for group in optimiser.param_groups:
         group["lr"] = rate
-    words, helper, right = lecturer(batch)
+    words, helper, right = lecturer(batch, sees=sees)
     optimiser.zero_grad()
-    (words + 4.0 * helper).backward()
+    (words + 4.0 * helper if sees else words).backward()
     nn.utils.clip_grad_norm_(lecturer.parameters(), 1.0)
     optimiser.step()
     return f"words {words.item():.3f} helper {helper.item():.4f} right {right.item():.1%}"

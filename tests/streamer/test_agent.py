@@ -1,8 +1,12 @@
 """A whole agent: cameras, memory and the bundled model together."""
 
 import asyncio
+import threading
 import time
+from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from streamer.agent import load_model, run_agent
@@ -115,31 +119,86 @@ async def test_a_reader_that_never_reads_is_dropped_and_the_answer_is_whole(bund
     async with run_agent(_yard(speed=1), bundled) as agent:
         await agent.wait_for_frame(0, timeout_seconds=15)
         asked = agent.ask(0, "What is in the yard now?")
-        answer = await asked.answer()
         for _ in range(200):
-            asked.say("more")
-        assert asked.is_dropped
+            asked.say("more ")
+        answer = await asked.answer()
         pieces = [piece async for piece in asked]
+    assert asked.is_dropped
+    assert set(pieces) == {"more "}
+    assert len(pieces) == 128
     assert answer.answer
-    assert len(pieces) <= 128
+    assert "more" not in answer.answer
 
 
 async def test_leaving_in_the_middle_of_an_answer_closes_everything(bundled):
     async with run_agent(_yard(speed=1), bundled) as agent:
         await agent.wait_for_frame(0, timeout_seconds=15)
-        asked = agent.ask(0, "What is in the yard now?")
+        asked = [agent.ask(0, "What is in the yard now?") for _ in range(3)]
         await asyncio.sleep(0.05)
         began = time.monotonic()
     assert time.monotonic() - began < 2
+    for one in asked:
+        with pytest.raises(QuestionError, match="stopped before"):
+            await asyncio.wait_for(one.answer(), 1)
     with pytest.raises(QuestionError, match="stopped before"):
-        await asked.answer()
+        agent.ask(0, "What is in the yard now?")
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"device", "capture-yard"}
 
 
-async def test_a_camera_by_name_is_found_and_another_fails(bundled):
-    async with run_agent(_yard(), bundled) as agent:
-        assert agent.camera_index("yard") == 0
-        with pytest.raises(QuestionError, match="no camera 'gate'; the cameras are yard"):
-            agent.camera_index("gate")
+async def test_a_question_that_breaks_the_model_fails_alone(bundled):
+    async with run_agent(_yard(speed=1), bundled) as agent:
+        await agent.wait_for_frame(0, timeout_seconds=15)
+        healthy, bundled.tokenizer.chat_template = bundled.tokenizer.chat_template, "{{ nothing.of.the.kind }}"
+        try:
+            with pytest.raises(QuestionError, match="chat template of bundled fails"):
+                await agent.ask(0, "What is in the yard now?").answer()
+        finally:
+            bundled.tokenizer.chat_template = healthy
+        assert (await agent.ask(0, "Is the gate open?").answer()).answer
+
+
+async def test_half_a_character_in_a_question_is_no_fault(bundled):
+    async with run_agent(_yard(speed=1), bundled) as agent:
+        await agent.wait_for_frame(0, timeout_seconds=15)
+        assert (await agent.ask(0, "caf\udce9 open?").answer()).question == "caf? open?"
+
+
+async def test_the_last_frame_of_a_short_file_is_in_memory_when_it_is_over(bundled, tmp_path):
+    settings = settings_from_sources([str(_clip(tmp_path / "short.mp4", num_frames=1))])
+    async with run_agent(settings, bundled) as agent:
+        assert await agent.wait_for_frame(0, timeout_seconds=15)
+        start = agent.cameras[0].first_frame_seconds
+        await agent.wait_until(0, start + 1000)
+        answer = await agent.ask(0, "What is in the yard now?").answer()
+    assert [slot.weight for slot in answer.evidence] == [1]
+    assert answer.frame_age_seconds == 0
+
+
+@pytest.mark.rtsp
+async def test_a_camera_that_was_lost_is_never_described_as_now(bundled, rtsp_server):
+    server = rtsp_server()
+    async with run_agent(settings_from_sources([server.url()]), bundled) as agent:
+        assert await agent.wait_for_frame(0, timeout_seconds=15)
+        server.kill()
+        async with asyncio.timeout(15):
+            while agent.cameras[0].state.status == "live":
+                agent.cameras[0].changed.clear()
+                await asyncio.wait_for(agent.cameras[0].changed.wait(), 15)
+        answer = await agent.ask(0, "What is happening?").answer()
+    assert answer.answer.startswith("(The newest picture is ")
+    assert "this is not now" in answer.answer
+
+
+def _clip(path: Path, *, num_frames: int) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(num_frames):
+            pixels = np.full((48, 64, 3), value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode())
+    return path
 
 
 def test_an_unknown_model_fails_in_one_line():

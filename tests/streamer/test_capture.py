@@ -353,3 +353,62 @@ async def test_opening_again_and_again_leaks_nothing(rtsp_server: Serve) -> None
 
     assert held()[0] <= before[0]
     assert held()[1] <= before[1] + 1
+
+
+class _Drawn:
+    """A picture that needs no file; drawing it may fail."""
+
+    pts_seconds = None
+
+    def __init__(self, time_seconds: float, *, fails: bool = False) -> None:
+        self.time_seconds = time_seconds
+        self._fails = fails
+
+    def rgb(self) -> np.ndarray:
+        if self._fails:
+            raise ZeroDivisionError("a fault in a source")
+        return np.zeros((4, 4, 3), np.uint8)
+
+
+class _Drawing:
+    """A paced or live source of given pictures."""
+
+    def __init__(self, pictures: list[_Drawn], *, live: bool) -> None:
+        self.live = live
+        self._pictures = pictures
+
+    def __enter__(self) -> "_Drawing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __iter__(self) -> Iterator[_Drawn]:
+        return iter(self._pictures)
+
+
+async def test_a_hole_in_a_recording_is_a_gap_and_a_time_lapse_is_none() -> None:
+    times = [0.0, 1.0, 2.0, 3600.0, 3601.0, *(3601.0 + 60 * index for index in range(1, 5))]
+    pictures = [_Drawn(1_000.0 + time) for time in times]
+    arrived = asyncio.Event()
+    camera = Camera(settings("clip.mp4"), arrived=arrived, make_source=lambda *_, **__: _Drawing(pictures, live=False))
+    async with camera:
+        taken = await take(camera, arrived, len(times))
+    gaps = {frame.time_seconds - 1_000.0: frame.gap_start_seconds for frame in taken if frame.gap_before}
+    assert gaps == {3600.0: 1_002.0, 3661.0: 4_601.0}, "the first step of the time lapse cannot be told from a hole"
+
+
+async def test_a_fault_in_a_source_does_not_end_the_camera(caplog: pytest.LogCaptureFixture) -> None:
+    opened = itertools.count()
+
+    def make_source(*_: object, **__: object) -> _Drawing:
+        fails = next(opened) == 0
+        now = time.time()
+        return _Drawing([_Drawn(now + index, fails=fails) for index in range(3)], live=True)
+
+    arrived = asyncio.Event()
+    with caplog.at_level(logging.INFO, logger="streamer"):
+        async with Camera(settings("rtsp://127.0.0.1:1/live"), arrived=arrived, make_source=make_source) as camera:
+            (frame,) = await take(camera, arrived, 1)
+    assert frame.gap_before is False or frame.gap_start_seconds is not None
+    assert "a fault in the program" in caplog.text
