@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,7 +223,7 @@ def _folder(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if name.startswith(("/", ".", "~")) or name.count("/") != 1:
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
         raise ModelLoadError(
             f"model {name!r} is not found: give 'bundled', a folder with a transformers checkpoint, or OWNER/NAME"
         )

@@ -130,7 +130,6 @@ def test_words_from_outside_are_printed_as_they_are():
     [
         (["watch", "no/such/file.mp4", "--ask", "What?"], 1, "no/such/file.mp4"),
         (["watch", __file__, "--ask", "What?"], 1, "is not a video"),
-        (["watch", __file__], 1, "is not a video"),
         (["check", ""], 1, "expected it to have at least 1 character"),
         (["check", "x[/a].mp4"], 1, "x[/a].mp4"),
         (["watch", "demo://yard", "--ask", "What?", "--model", "[/x]"], 1, "model '[/x]' is not found"),
@@ -195,7 +194,8 @@ def test_a_camera_that_says_nothing_is_given_up_after_15_seconds():
         passed_seconds = time.monotonic() - began
     assert done.returncode == 1
     assert 14 < passed_seconds < 40
-    assert _last_line(done.stderr).startswith("error: ")
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"rtsp://127.0.0.1:{server.port}/live" in error
 
 
 @pytest.mark.rtsp

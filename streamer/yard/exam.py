@@ -15,7 +15,6 @@ from streamer.yard.questions import DESCRIBE, Exchange, draw_exchange, named_in
 from streamer.yard.render import render
 from streamer.yard.world import World, YardState
 
-FRAMES_PER_EXAM = 24
 SAMPLING_FPS = 2.0
 _CAMERA = "yard"
 
@@ -52,10 +51,11 @@ def examine(
     model: LanguageModel,
     seeds: Iterable[int],
     *,
+    frames_per_world: int = 24,
     others_per_world: int = 3,
     on_world: Callable[[], None] = lambda: None,
 ) -> ExamResult:
-    """For each seed: `FRAMES_PER_EXAM` frames up to a moment go into memory, then it is asked what is there, and more.
+    """For each seed: `frames_per_world` frames up to a moment go into memory, then it is asked what is there, and more.
 
     The moment is drawn from the year 2026 by the seed, as are wordings and the other questions.
     """
@@ -63,7 +63,7 @@ def examine(
     for seed in seeds:
         rng = np.random.default_rng([seed, 7])
         now_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(86_400, 364 * 86_400)
-        memory, state = _watched(model, World(seed), now_seconds)
+        memory, state = _watched(model, World(seed), now_seconds, frames_per_world)
         question = DESCRIBE[int(rng.integers(len(DESCRIBE)))]
         named = named_in(answer_from(model, memory, question, now_seconds))
         there = Counter(state.named())
@@ -90,7 +90,7 @@ def answer_from(model: LanguageModel, memory: Memory, question: str, now_seconds
     return "".join(piece.text for piece in pieces)
 
 
-def _watched(model: LanguageModel, world: World, now_seconds: float) -> tuple[Memory, YardState]:
+def _watched(model: LanguageModel, world: World, now_seconds: float, num_frames: int) -> tuple[Memory, YardState]:
     memory = Memory(
         1,
         num_tokens=model.encoder.num_tokens,
@@ -99,7 +99,7 @@ def _watched(model: LanguageModel, world: World, now_seconds: float) -> tuple[Me
         dtype=model.dtype,
         device=model.device,
     )
-    times = [now_seconds - age / SAMPLING_FPS for age in reversed(range(FRAMES_PER_EXAM))]
+    times = [now_seconds - age / SAMPLING_FPS for age in reversed(range(num_frames))]
     tokens = model.encoder.encode([render(world.state_at(time_seconds)) for time_seconds in times])
     for time_seconds, frame in zip(times, tokens, strict=True):
         memory.push(0, frame, time_seconds=time_seconds)

@@ -142,7 +142,7 @@ def learning_rate(step: int, num_steps: int) -> float:
 def main(
     folder: Annotated[Path, typer.Option(help="Where the checkpoint is written.")] = BUNDLED_FOLDER,
     state_folder: Annotated[Path, typer.Option(help="Where an unfinished run is kept.")] = Path(".train"),
-    num_pictures: Annotated[int, typer.Option(help="How many pictures to learn from.")] = 105_600,
+    num_pictures: Annotated[int, typer.Option(help="How many pictures to learn from.")] = 96_000,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures.")] = 1,
 ) -> None:
