@@ -29,6 +29,7 @@ FOREIGN_SHARE = 0.05
 SEEING, REMEMBERING = (0.6, 0.32), (0.25, 0.3)
 """Shares of batches without and with few earlier slots; the rest have many, as an agent's prompts do."""
 NOTE_SHARE = 0.12
+WHOLE_FIRST_SHARE = 0.2
 IGNORED = -100
 _CAMERAS = ("yard", "front", "garden", "camera1", "camera2", "cam", "door", "back yard", "driveway", "demo")
 
@@ -106,16 +107,19 @@ def draw_camera(rng: np.random.Generator) -> str:
 
 
 def draw_exchanges(state: YardState, rng: np.random.Generator, *, is_foreign: bool) -> list[Exchange]:
-    """Three questions with answers in any order: what is there, or a note of it, and two of any other class."""
+    """Three questions with answers: two of any class, and what is there, or a note of it.
+
+    What is there comes first only now and then: after it, the others could be answered from its words without looking.
+    """
     if rng.random() < NOTE_SHARE:
         whole = Exchange(NOTE_REQUEST, note(state))
     else:
         whole = Exchange(DESCRIBE[int(rng.integers(len(DESCRIBE)))], describe(state))
-    exchanges = [whole, draw_exchange(state, rng), draw_exchange(state, rng)]
+    others = [draw_exchange(state, rng), draw_exchange(state, rng)]
+    exchanges = [whole, *others] if rng.random() < WHOLE_FIRST_SHARE else [*others, whole]
     if is_foreign:
-        exchanges = [Exchange(exchange.question, NOT_THE_YARD) for exchange in exchanges]
-    order = rng.permutation(3) if rng.random() < 0.5 else range(3)
-    return [exchanges[int(place)] for place in order]
+        return [Exchange(exchange.question, NOT_THE_YARD) for exchange in exchanges]
+    return exchanges
 
 
 def written(model: HuggingFaceModel, messages: Any, first: Exchange, others: list[Exchange]) -> tuple[Tensor, Tensor]:
