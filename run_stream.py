@@ -24,7 +24,7 @@ _errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, em
 
 DEMO_SOURCE = "demo://yard?seed=7&speed=1"
 DEMO_SECONDS = 20.0
-DEMO_QUESTIONS = ("What is in the yard now?", "Is the gate open?", "How many people are there?")
+DEMO_QUESTIONS = ("What is in the yard now?", "Is the gate open?", "Is it day or night?")
 
 app = typer.Typer(
     help="Watches live cameras in constant memory and answers questions about them at any moment.",

@@ -56,7 +56,7 @@ def test_without_a_terminal_the_demo_asks_three_questions_and_ends_well():
     assert [lines[index] for index in asked] == [
         "> What is in the yard now?",
         "> Is the gate open?",
-        "> How many people are there?",
+        "> Is it day or night?",
     ]
     assert lines[asked[1] + 1] in ("The gate is open.", "The gate is closed.")
     assert "slots; newest" in lines[-1]
