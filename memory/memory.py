@@ -73,9 +73,9 @@ class Memory:
         if lost is not None:
             self._gaps.add(camera, *lost)
 
-    def has_room(self, camera: int) -> bool:
-        """False while one more frame would push out one that long-term memory does not have."""
-        return self._ring.num_unmerged(camera) < self._ring.capacity_frames
+    def room(self, camera: int) -> int:
+        """How many frames may be pushed before one is pushed out that long-term memory does not have."""
+        return self._ring.capacity_frames - self._ring.num_unmerged(camera)
 
     def is_due(self, camera: int) -> bool:
         """True where a whole window of frames waits for consolidation."""

@@ -111,7 +111,8 @@ class Agent:
         pushed = self._perceive.pushed[camera]
         pushed.clear()
         try:
-            await asyncio.wait_for(pushed.wait(), 0.2)
+            async with asyncio.timeout(0.2):
+                await pushed.wait()
         except TimeoutError:
             return
 

@@ -171,6 +171,11 @@ class Camera:
         """Frames that were taken from the handoff."""
         return self._handoff.num_taken if self._handoff else 0
 
+    @property
+    def has_frame(self) -> bool:
+        """True while a frame waits to be taken."""
+        return self._handoff is not None and self._handoff.is_full
+
     def take_nowait(self) -> Frame | None:
         """The frame that waits, or None."""
         return self._handoff.take_nowait() if self._handoff else None

@@ -80,6 +80,11 @@ class Handoff:
             self._changed.notify_all()
 
     @property
+    def is_full(self) -> bool:
+        """True while a frame waits to be taken."""
+        return self._slot is not None
+
+    @property
     def num_dropped(self) -> int:
         """Frames replaced by newer ones before anyone took them."""
         return self._num_dropped

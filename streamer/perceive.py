@@ -14,6 +14,10 @@ from streamer.device import DeviceThread, Priority
 from streamer.frame import Frame
 from streamer.picture import encode_jpeg
 
+MAX_BATCH = 16
+GATHER_SECONDS = 0.004
+"""How long a batch waits for one more frame of a paced camera: less than encoding it alone would take."""
+
 
 class Perceive:
     """One encoder batch over all cameras that have a frame, again and again.
@@ -47,33 +51,50 @@ class Perceive:
         """For ever."""
         while True:
             await self._arrived.wait()
-            self._arrived.clear()
-            while frames := self._take():
+            while frames := await self._take_batch():
                 await self._perceive(frames)
 
-    def _take(self) -> dict[int, Frame]:
-        frames = {}
-        for index, camera in enumerate(self._cameras):
-            if (camera.live or self._memory.has_room(index)) and (frame := camera.take_nowait()) is not None:
-                frames[index] = frame
+    async def _take_batch(self) -> list[tuple[int, Frame]]:
+        """Of a live camera its newest frame; of a paced one what comes within a moment, up to `MAX_BATCH` in all."""
+        frames: list[tuple[int, Frame]] = []
+        while len(frames) < MAX_BATCH:
+            self._arrived.clear()
+            taken = self._take(frames)
+            frames += taken
+            if not any(not self._cameras[index].live for index, _ in taken):
+                break
+            try:
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._arrived.wait()
+            except TimeoutError:
+                break
         return frames
 
-    async def _perceive(self, frames: dict[int, Frame]) -> None:
-        pixels = [frame.pixels for frame in frames.values()]
+    def _take(self, pending: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
+        taken = []
+        for index, camera in enumerate(self._cameras):
+            num_pending = sum(1 for other, _ in pending if other == index)
+            has_room = self._memory.room(index) > num_pending if not camera.live else not num_pending
+            if has_room and (frame := camera.take_nowait()) is not None:
+                taken.append((index, frame))
+        return taken
+
+    async def _perceive(self, frames: list[tuple[int, Frame]]) -> None:
+        pixels = [frame.pixels for _, frame in frames]
         tokens, pictures = await asyncio.gather(
             self._device.run(Priority.ENCODE, lambda: self._encoder.encode(pixels)),
             asyncio.to_thread(lambda: [encode_jpeg(picture) for picture in pixels]),
         )
         is_due = await self._device.run(Priority.ENCODE, lambda: self._push(frames, tokens, pictures))
-        for index, frame in frames.items():
+        for index, frame in frames:
             self.num_encoded[index] += 1
             self.newest_seconds[index] = frame.time_seconds
             self.pushed[index].set()
         if is_due:
             self.due.set()
 
-    def _push(self, frames: dict[int, Frame], tokens: Tensor, pictures: list[bytes]) -> bool:
-        for row, (index, frame) in enumerate(frames.items()):
+    def _push(self, frames: list[tuple[int, Frame]], tokens: Tensor, pictures: list[bytes]) -> bool:
+        for row, (index, frame) in enumerate(frames):
             self._memory.push(
                 index,
                 tokens[row],
@@ -81,4 +102,4 @@ class Perceive:
                 picture=pictures[row],
                 gap_start_seconds=frame.gap_start_seconds if frame.gap_before else None,
             )
-        return any(self._memory.is_due(index) for index in frames)
+        return any(self._memory.is_due(index) for index, _ in frames)

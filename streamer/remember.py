@@ -20,6 +20,7 @@ PERIOD_SECONDS = 1.0
 MAX_NOTES_WAITING = 32
 """Slots that wait for a note; when one more comes, the oldest goes without."""
 NOTE_TOKENS = 48
+QUIET_POLL_SECONDS = 0.02
 
 
 class Remember:
@@ -73,9 +74,15 @@ class Remember:
                 self.num_notes_skipped += 1
                 log.warning("camera %s: no note could be written: %s", self._cameras[camera].name, error)
 
+    async def _until_quiet(self) -> None:
+        """While a paced camera keeps a frame waiting, the device is wanted: notes would halve its pace."""
+        while any(not camera.live and camera.has_frame for camera in self._cameras):  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(QUIET_POLL_SECONDS)
+
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._due.wait(), PERIOD_SECONDS)
+            async with asyncio.timeout(PERIOD_SECONDS):
+                await self._due.wait()
         except TimeoutError:
             return
 
@@ -91,7 +98,10 @@ class Remember:
             self.num_notes_skipped += 1
             return
         text = ""
-        while (piece := await self._device.run(Priority.NOTE, lambda: next(steps, None))) is not None:
+        while True:
+            await self._until_quiet()
+            if (piece := await self._device.run(Priority.NOTE, lambda: next(steps, None))) is None:
+                break
             text += piece.text
         line = " ".join(text.split())
         if await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line)):
