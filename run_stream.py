@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
@@ -152,7 +154,19 @@ def main() -> None:
     plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[pretty if _errors.is_terminal else plain])
     logging.getLogger("streamer").setLevel(logging.INFO)
-    app()
+    try:
+        app()
+    except SystemExit as done:
+        _leave(done.code if isinstance(done.code, int) else int(done.code is not None))
+
+
+def _leave(status: int) -> NoReturn:
+    """All is closed by now; the interpreter would take another second to take its heavy modules apart."""
+    logging.shutdown()
+    with suppress(OSError):  # a reader that went away
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
