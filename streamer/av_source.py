@@ -9,14 +9,13 @@ from typing import Literal, Self
 
 import av
 import av.error
-import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from streamer.av_errors import check_path, from_ffmpeg
+from streamer.av_picture import AvPicture
 from streamer.clock import LiveClock, PacedClock, wall_seconds
 from streamer.errors import CameraError
 from streamer.secret import SecretUrl
@@ -24,7 +23,6 @@ from streamer.source import SourceCounts, SourceInfo
 
 __all__ = ["AvSource"]
 
-MAX_WIDTH = 640
 _LIVE_DECODER_THREADS = 2
 _USUAL_FPS = 25.0
 _MAX_CORRUPT_IN_A_ROW = 500
@@ -38,34 +36,6 @@ _OPTIONS = {  # the whitelist keeps a playlist from naming other protocols
 }
 
 Kind = Literal["rtsp", "http", "file", "device"]
-
-
-class AvPicture:
-    """One decoded picture that is converted only when asked for."""
-
-    __slots__ = ("_frame", "_reformatter", "pts_seconds", "time_seconds")
-
-    def __init__(
-        self, frame: VideoFrame, reformatter: VideoReformatter, *, time_seconds: float, pts_seconds: float | None
-    ) -> None:
-        self.time_seconds = time_seconds
-        self.pts_seconds = pts_seconds
-        self._frame = frame
-        self._reformatter = reformatter
-
-    def rgb(self) -> NDArray[np.uint8]:
-        """uint8 [H, W, 3] RGB, at most 640 wide, both sides even where they were made smaller."""
-        width, height = _fit(self._frame.width, self._frame.height)
-        smaller = width < self._frame.width
-        small = self._reformatter.reformat(
-            self._frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            interpolation=Interpolation.AREA if smaller else Interpolation.BILINEAR,
-            threads=1,
-        )
-        return np.array(small.to_ndarray(), dtype=np.uint8, order="C", copy=True)
 
 
 class AvSource:
@@ -248,10 +218,3 @@ def _video_stream(container: InputContainer, url: SecretUrl) -> VideoStream:
 
 def _kinds(container: InputContainer) -> str:
     return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-
-
-def _fit(width: int, height: int) -> tuple[int, int]:
-    """At most MAX_WIDTH wide with the same aspect and even sides; never larger."""
-    if width <= MAX_WIDTH:
-        return width, height
-    return MAX_WIDTH, max(2, 2 * round(height * MAX_WIDTH / width / 2))
