@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from streamer.av_errors import check_path, from_ffmpeg
 from streamer.av_picture import AvPicture
 from streamer.clock import LiveClock, PacedClock, wall_seconds
+from streamer.decoding import PacketDecoder
 from streamer.errors import CameraError
 from streamer.secret import SecretUrl
 from streamer.source import SourceCounts, SourceInfo
@@ -25,7 +26,6 @@ __all__ = ["AvSource"]
 
 _LIVE_DECODER_THREADS = 2
 _USUAL_FPS = 25.0
-_MAX_CORRUPT_IN_A_ROW = 500
 _TEXT_ART_FORMATS = {"tty", "bin", "xbin", "idf", "adf"}  # FFmpeg draws any text file as a picture of text
 _LOW_PROBE = {"probesize": "32768", "analyzeduration": "500000"}
 _OPTIONS = {  # the whitelist keeps a playlist from naming other protocols
@@ -170,30 +170,15 @@ class AvSource:
             yield frame, pts_seconds
 
     def _frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
-        """Decoded frames and their time stamps; corrupt ones are counted and left out."""
+        """Decoded frames and their time stamps."""
         waiting_since = time.monotonic()
-        num_corrupt_in_a_row = 0
+        decoder = PacketDecoder(self._url, counts=self._counts)
         try:
             for packet in self._container.demux(self._stream):
                 if self._quit.is_set():
                     return
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    self._counts.num_corrupt += 1
-                    num_corrupt_in_a_row += 1
-                    frames = []
-                for frame in frames:
-                    if frame.is_corrupt:
-                        self._counts.num_corrupt += 1
-                        num_corrupt_in_a_row += 1
-                        continue
-                    num_corrupt_in_a_row = 0
+                for frame in decoder.decode(packet):
                     yield frame, None if frame.pts is None else frame.time
-                if num_corrupt_in_a_row > _MAX_CORRUPT_IN_A_ROW:
-                    raise CameraError(
-                        "codec", f"{self._url} sends only damaged pictures; check its network, or its codec"
-                    )
                 waiting_since = time.monotonic()
         except av.error.FFmpegError as error:
             waited_seconds = time.monotonic() - waiting_since

@@ -18,7 +18,7 @@ from streamer.clock import wall_seconds
 from streamer.errors import CameraError
 from streamer.frame import Frame
 from streamer.handoff import Handoff
-from streamer.rate import RateMeter
+from streamer.look import Looker
 from streamer.sampling import Sampler
 from streamer.secret import redact
 from streamer.settings import CameraSettings
@@ -33,7 +33,6 @@ GOOD_AFTER_SECONDS = 60.0
 AUTH_RETRY_SECONDS = 30.0  # cameras lock out who tries a wrong password too often
 LEAVE_SECONDS = 0.5
 _TICK_SECONDS = 1.0
-_GAP_STEPS = 5.0  # a slow camera, or a time lapse, is no row of gaps
 
 CameraStatus = Literal["connecting", "live", "stale", "offline", "ended"]
 
@@ -73,7 +72,6 @@ class Camera:
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
         self.counts = SourceCounts()
-        self.num_sampled = 0
         self.num_reconnects = 0
         self._arrived = arrived
         self._stale_after_seconds = stale_after_seconds
@@ -81,11 +79,12 @@ class Camera:
         self._live = settings.live
         self._state = CameraState("connecting", wall_seconds())
         self._lock = threading.Lock()
-        self._seen = RateMeter()
-        self._last_seconds: float | None = None
-        self._step_seconds = 0.0
-        self._gap_start_seconds: float | None = None
-        self._sampler = Sampler(settings.fps, settings.masks)
+        self._looker = Looker(
+            camera=settings.name,
+            sampler=Sampler(settings.fps, settings.masks),
+            counts=self.counts,
+            stale_after_seconds=stale_after_seconds,
+        )
         self._quit = threading.Event()
         self._left = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +133,12 @@ class Camera:
     @property
     def num_seen(self) -> int:
         """Decoded pictures that were neither corrupt nor late."""
-        return self._seen.num_events
+        return self._looker.seen.num_events
+
+    @property
+    def num_sampled(self) -> int:
+        """Pictures that became frames."""
+        return self._looker.num_sampled
 
     @property
     def num_dropped(self) -> int:
@@ -154,7 +158,7 @@ class Camera:
     @property
     def fps(self) -> float:
         """Decoded frames per second of wall time, lately."""
-        return self._seen.per_second
+        return self._looker.seen.per_second
 
     def now_seconds(self) -> float:
         """Now on the camera's clock: the wall clock, or for a paced source the newest frame taken."""
@@ -215,45 +219,21 @@ class Camera:
                         break
                     self._look(picture, handoff)
         except CameraError as error:
-            self._gap_start_seconds = self._last_seconds
+            self._looker.lose()
             return error
         except Exception as error:  # whatever a source raises, the camera is tried again
             log.exception("camera %s: a fault in the program", self.name)
-            self._gap_start_seconds = self._last_seconds
+            self._looker.lose()
             return CameraError("lost", redact(f"{self.settings.url}: {type(error).__name__}, see the log"))
         return None
 
     def _look(self, picture: Picture, handoff: Handoff) -> None:
-        """One decoded picture: seen, perhaps sampled, converted, masked and handed over."""
-        time_seconds, last_seconds = picture.time_seconds, self._last_seconds
-        if last_seconds is not None and time_seconds <= last_seconds:
-            self.counts.num_late += 1
+        if not self._looker.accepts(picture.time_seconds):
             return
-        if last_seconds is not None:
-            step_seconds = time_seconds - last_seconds
-            if step_seconds > max(self._stale_after_seconds, _GAP_STEPS * self._step_seconds):
-                self._gap_start_seconds = self._gap_start_seconds or last_seconds
-            self._step_seconds = step_seconds
-        self._last_seconds = time_seconds
-        self._seen.count()
         if self._state.status != "live":
             self._say("live")
-        if not self._sampler.wants(time_seconds):
-            return
-        pixels = picture.rgb()
-        self._sampler.apply_masks(pixels)
-        frame = Frame(
-            pixels=pixels,
-            time_seconds=time_seconds,
-            pts_seconds=picture.pts_seconds,
-            index=self.num_sampled,
-            camera=self.name,
-            gap_before=self._gap_start_seconds is not None,
-            gap_start_seconds=self._gap_start_seconds,
-        )
-        self.num_sampled += 1
-        self._gap_start_seconds = None
-        handoff.put(frame, self._quit)
+        if frame := self._looker.frame_of(picture):
+            handoff.put(frame, self._quit)
 
     def _finish(self, handoff: Handoff, error: CameraError | None) -> None:
         """A finite source is over: waits until its last frame is taken, then says so."""
@@ -289,7 +269,7 @@ class Camera:
 
     def _tick(self) -> None:
         """Once a second: notices that a live camera gives no frames."""
-        silent_seconds = self._seen.silent_seconds
+        silent_seconds = self._looker.seen.silent_seconds
         silent = silent_seconds is not None and silent_seconds > self._stale_after_seconds
         if silent and self._live and self._state.status == "live":
             self._say("stale", None, f": no frame for {silent_seconds:.0f} s")
