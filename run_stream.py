@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
+
+from streamer.console import make_console
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
 
 Result = TypeVar("Result")
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+_errors = make_console(stderr=True)
 
 DEMO_SOURCE = "demo://yard?seed=7&speed=1"
 DEMO_SECONDS = 20.0

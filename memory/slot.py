@@ -19,6 +19,12 @@ def cut_note(note: str) -> bytes:
     return encoded[:NOTE_CAPACITY_BYTES].decode("utf-8", errors="ignore").encode("utf-8")
 
 
+def _committed(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeros that are written: `np.zeros` leaves its pages to be made at their first use, so a process would grow as the
+    slots fill."""
+    return np.full(shape, 0, np.uint8)
+
+
 class SlotTable:
     """What is known about `capacity` slots of each of `num_cameras` cameras; every array is allocated once.
 
@@ -37,9 +43,9 @@ class SlotTable:
         self.slot_id: NDArray[np.int64] = np.zeros(shape, np.int64)
         self.last_frame_id: NDArray[np.int64] = np.full(shape, NO_FRAME, np.int64)
         self._picture_bytes: NDArray[np.int32] = np.zeros(shape, np.int32)
-        self._pictures: NDArray[np.uint8] = np.zeros((*shape, PICTURE_CAPACITY_BYTES), np.uint8)
+        self._pictures: NDArray[np.uint8] = _committed((*shape, PICTURE_CAPACITY_BYTES))
         self._note_bytes: NDArray[np.int16] = np.zeros(shape, np.int16)
-        self._notes: NDArray[np.uint8] = np.zeros((*shape, NOTE_CAPACITY_BYTES), np.uint8)
+        self._notes: NDArray[np.uint8] = _committed((*shape, NOTE_CAPACITY_BYTES))
 
     @property
     def nbytes(self) -> int:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from streamer.agent import Agent, CameraReport
 from streamer.check import CheckReport
+from streamer.console import make_console
 from streamer.errors import LongwatchError
 from streamer.questions import Answer, Asked
 
@@ -32,8 +32,8 @@ class Terminal:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self.out = make_console()
+        self.err = make_console(stderr=True)
         self._live: Live | None = None
 
     @property

@@ -1,5 +1,6 @@
 """Slot tables keep to their bytes, whatever is written into them."""
 
+import psutil
 import pytest
 
 from memory.slot import NOTE_CAPACITY_BYTES, PICTURE_CAPACITY_BYTES, SlotTable
@@ -74,3 +75,14 @@ def test_the_bytes_of_a_table_follow_from_its_size() -> None:
     table = SlotTable(2, 3)
     per_slot = PICTURE_CAPACITY_BYTES + NOTE_CAPACITY_BYTES
     assert 6 * per_slot < table.nbytes < 6 * (per_slot + 64)
+
+
+def test_a_table_has_all_its_pages_from_the_start() -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    table = SlotTable(4, 256)  # 67 MB: no free block of the allocator's holds it
+    made = process.memory_info().rss
+    assert made - before > 0.9 * table.nbytes
+    for index in range(256):
+        filled(table, index, picture=b"x" * PICTURE_CAPACITY_BYTES, note="y" * NOTE_CAPACITY_BYTES)
+    assert process.memory_info().rss - made < 0.02 * table.nbytes
