@@ -16,6 +16,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
+from streamer.allocator import share_one_heap
 from streamer.console import make_console
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def _run(main: Coroutine[object, object, Result]) -> Result:
 
 def main() -> None:
     """The console script `longwatch`."""
+    share_one_heap()
     pretty = RichHandler(console=_errors, show_path=False, show_level=False, log_time_format="%H:%M:%S")
     plain = logging.StreamHandler()
     plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -26,6 +26,7 @@ from benchmarks.harness import environment, write_result
 from llm.base import LanguageModel
 from llm.huggingface import load
 from streamer.agent import run_agent
+from streamer.allocator import share_one_heap
 from streamer.settings import Settings
 from streamer.yard.render import render
 from streamer.yard.world import World
@@ -42,6 +43,7 @@ def main(
     num_frames: Annotated[int, typer.Option(min=MARKS[1], help="Frames of the memory run.")] = MARKS[-1],
 ) -> None:
     """Three measurements, one JSON result."""
+    share_one_heap()
     machine = environment()
     model = load("bundled")
     with tempfile.TemporaryDirectory() as folder, Progress() as progress:
