@@ -48,6 +48,7 @@ train: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_pipeline
 	$(BIN)/python -m benchmarks.bench_checkpoint
+	$(BIN)/python -m benchmarks.bench_similarity_merge
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

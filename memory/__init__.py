@@ -7,6 +7,7 @@ from memory.consolidation import Appended, Consolidator
 from memory.gaps import Gap, GapLog
 from memory.long_term import LongTermMemory, LongTermView
 from memory.memory import Memory, MemoryFill
+from memory.policy import Policy, PolicyName, policy_of
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
 from memory.ring import DueRun, RingView, ShortTermMemory
 from memory.similarity_merge import Consolidated, consolidate
@@ -25,8 +26,11 @@ __all__ = [
     "LongTermView",
     "Memory",
     "MemoryFill",
+    "Policy",
+    "PolicyName",
     "RingView",
     "ShortTermMemory",
     "consolidate",
+    "policy_of",
     "recall",
 ]

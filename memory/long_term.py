@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memory.checks import check_camera, check_sizes, check_tokens
-from memory.similarity_merge import Merge, Similarity, consolidate
+from memory.policy import FullMemory, PolicyName, policy_of
+from memory.similarity_merge import Merge, Similarity
 from memory.slot import NO_FRAME, SlotTable
 
 
@@ -38,17 +39,18 @@ class LongTermView:
 
 
 class LongTermMemory:
-    """At most `capacity` slots per camera; when more come, the old ones are consolidated to `keep` first.
+    """At most `capacity` slots per camera; when more come, the old ones are made `keep` first, as `policy` says.
 
     tokens: [num_cameras, capacity, num_tokens, width] of `dtype` on `device`, allocated once.
 
     Spans and weights ride along; of the slots merged into one, the heaviest (the earliest of the heaviest) gives its
     id, its picture and its note. Ids count up from 0 for each camera and are never given twice. Counters per camera:
-    `num_appended` slots, `num_merged` slots that went into another, `num_dropped` slots that left because gaps
-    allowed no merge. Similarity reads the first `similarity_width` channels, default all. One thread owns the memory.
+    `num_appended` slots, `num_merged` slots that went into another, `num_dropped` slots that left: because gaps
+    allowed no merge, or because the policy drops. Similarity reads the first `similarity_width` channels, default all;
+    `similarity` and `merge` are the policy's unless given. One thread owns the memory. See `memory.policy`.
 
     Raises:
-        ValueError: a size is not positive, or keep is not in 1..capacity - 1.
+        ValueError: a size is not positive, keep is not in 1..capacity - 1, or there is no such policy.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class LongTermMemory:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         similarity_width: int | None = None,
-        similarity: Similarity = "token_cosine",
-        merge: Merge = "weighted",
+        policy: PolicyName = "similarity",
+        similarity: Similarity | None = None,
+        merge: Merge | None = None,
     ) -> None:
         check_sizes(num_cameras=num_cameras, num_tokens=num_tokens, width=width)
         if not 1 <= keep < capacity:
@@ -74,14 +77,25 @@ class LongTermMemory:
         self.capacity = capacity
         self.keep = keep
         self.similarity_width = similarity_width
-        self.similarity: Similarity = similarity
-        self.merge: Merge = merge
+        self._policy = policy_of(policy, similarity=similarity, merge=merge)
         self.num_appended = [0] * num_cameras
         self.num_merged = [0] * num_cameras
         self.num_dropped = [0] * num_cameras
         self._tokens = torch.zeros((num_cameras, capacity, num_tokens, width), dtype=dtype, device=device)
         self._table = SlotTable(num_cameras, capacity)
         self._num_slots = [0] * num_cameras
+
+    @property
+    def policy(self) -> PolicyName:
+        return self._policy.name
+
+    @property
+    def similarity(self) -> Similarity:
+        return self._policy.similarity
+
+    @property
+    def merge(self) -> Merge:
+        return self._policy.merge
 
     @property
     def dtype(self) -> torch.dtype:
@@ -205,15 +219,15 @@ class LongTermMemory:
         )
 
     def _make_room(self, camera: int, protect_from_frame_id: int | None) -> None:
-        """Consolidates so that `keep` are left in all; the newest, spared ones move up behind the survivors."""
+        """Lets go so that `keep` are left in all; the newest, spared ones move up behind the survivors."""
         count = self._num_slots[camera]
         spared = self._num_spared(camera, protect_from_frame_id)
-        merged = self._consolidate_oldest(camera, count - spared, keep=self.keep - spared)
+        left = self._shrink_oldest(camera, count - spared, keep=self.keep - spared)
         for offset in range(spared):  # forwards, so no slot is overwritten before it has moved
-            source, target = count - spared + offset, merged + offset
+            source, target = count - spared + offset, left + offset
             self._tokens[camera, target].copy_(self._tokens[camera, source])
             self._table.copy(camera, source, target)
-        self._num_slots[camera] = merged + spared
+        self._num_slots[camera] = left + spared
 
     def _num_spared(self, camera: int, protect_from_frame_id: int | None) -> int:
         if protect_from_frame_id is None:
@@ -221,28 +235,29 @@ class LongTermMemory:
         frame_ids = self._table.last_frame_id[camera, : self._num_slots[camera]]
         return min(int((frame_ids >= protect_from_frame_id).sum()), self.keep - 1)
 
-    def _consolidate_oldest(self, camera: int, count: int, *, keep: int) -> int:
-        """Merges the oldest `count` slots to `keep` in place; returns how many are left."""
+    def _shrink_oldest(self, camera: int, count: int, *, keep: int) -> int:
+        """Makes the oldest `count` slots at most `keep`, in place; returns how many are left."""
         if count <= keep:
             return count
         table = self._table
-        result = consolidate(
-            self._tokens[camera : camera + 1, :count],
-            keep,
-            weights=torch.tensor(table.weight[camera : camera + 1, :count], dtype=torch.float32, device=self.device),
-            barriers=torch.tensor(table.gap_before[camera : camera + 1, 1:count], device=self.device),
+        memory = FullMemory(
+            self._tokens[camera, :count],
+            starts=table.start_seconds[camera, :count],
+            weights=table.weight[camera, :count],
+            gap_before=table.gap_before[camera, :count],
             width=self.similarity_width,
-            similarity=self.similarity,
-            merge=self.merge,
         )
-        boundaries: list[int] = result.boundaries[0].tolist()
-        kept = int(result.num_kept[0])
-        self._tokens[camera, :kept].copy_(result.tokens[0, :kept])
-        for k in range(kept):
-            self._merge_metadata(camera, boundaries[k], boundaries[k + 1], k)
-        self.num_dropped[camera] += boundaries[0]
-        self.num_merged[camera] += count - boundaries[0] - kept
-        return kept
+        tokens, spans = self._policy.shrink(self._policy, memory, keep)
+        self._tokens[camera, : len(spans)].copy_(tokens)
+        covered = spans[0][0]
+        for k, (start, stop) in enumerate(spans):
+            table.gap_before[camera, start] |= table.gap_before[camera, covered:start].any()  # of what was dropped
+            self._merge_metadata(camera, start, stop, k)
+            covered = stop
+        num_covered = sum(stop - start for start, stop in spans)
+        self.num_dropped[camera] += count - num_covered
+        self.num_merged[camera] += num_covered - len(spans)
+        return len(spans)
 
     def _merge_metadata(self, camera: int, start: int, stop: int, target: int) -> None:
         """Entries start .. stop - 1 become the entry `target` <= start; what is later has not been touched yet."""

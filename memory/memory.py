@@ -11,6 +11,7 @@ from torch import Tensor
 from memory.consolidation import Appended, Consolidator
 from memory.gaps import GapLog
 from memory.long_term import LongTermMemory
+from memory.policy import PolicyName
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
 from memory.ring import ShortTermMemory
 
@@ -26,7 +27,10 @@ class MemoryFill:
 
 
 class Memory:
-    """The tiers of `num_cameras` cameras whose frames are tokens [num_tokens, width] in `dtype` on `device`."""
+    """The tiers of `num_cameras` cameras whose frames are tokens [num_tokens, width] in `dtype` on `device`.
+
+    `policy` says what goes when long-term memory is full, see `memory.policy`.
+    """
 
     def __init__(
         self,
@@ -37,9 +41,12 @@ class Memory:
         max_slots: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        policy: PolicyName = "similarity",
     ) -> None:
         self._ring = ShortTermMemory(num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
-        self._long_term = LongTermMemory(num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
+        self._long_term = LongTermMemory(
+            num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device, policy=policy
+        )
         self._gaps = GapLog(num_cameras)
         self._consolidator = Consolidator(self._ring, self._long_term)
         self._evidence = EvidenceBuffer(max_slots, num_tokens=num_tokens, width=width, dtype=dtype, device=device)

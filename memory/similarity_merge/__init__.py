@@ -4,11 +4,13 @@ It knows no time and no camera: slots are rows of a tensor.
 """
 
 import importlib.util
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from memory.similarity_merge.contract import Backend, Consolidated, Merge, Similarity, check
+from memory.similarity_merge.cpu import consolidate_cpu
 from memory.similarity_merge.reference import consolidate_reference
 
 __all__ = ["Backend", "Consolidated", "Merge", "Similarity", "consolidate"]
@@ -38,12 +40,14 @@ def consolidate(
     similarity: "token_cosine", the mean over the N token positions of the cosine (the paper), or "mean_dot", the mean
         of all N x N dot products (the published code)
     merge: "weighted" by frames, or "halving", (a + b) / 2 whatever the weights (the published code)
-    backend: "auto" takes "triton" for tensors on CUDA where Triton is installed, else "torch"
+    backend: "auto" takes "triton" for tensors on CUDA where Triton is installed, "cpu" for tensors on the CPU, else
+        "torch", the reference, which runs anywhere
 
-    Ties: the earliest pair. Arithmetic in float32 (IEEE), rounded once to the dtype of `tokens`. Where barriers leave
-    more segments than `keep`, the oldest are dropped. A slot with NaN or Inf weighs 0, is counted, is merged away
-    before anything else and changes nobody's values. On a GPU nothing waits for the device, so weights are taken on
-    trust there.
+    Ties: the earliest pair. Arithmetic in float32 (IEEE) or better, rounded once to the dtype of `tokens`; a mean dot
+    beyond float32 counts as its largest number, and a token whose length is below 1e-12 or whose square is beyond
+    float32 has no direction: its cosine counts 0. Where barriers leave more segments than `keep`, the oldest are
+    dropped. A slot with NaN or Inf weighs 0, is counted, is merged away before anything else and changes nobody's
+    values. On a GPU nothing waits for the device, so the values of weights and num_valid are taken on trust there.
 
     Raises:
         ValueError: an argument does not fit; expected and received are in the text.
@@ -60,8 +64,10 @@ def consolidate(
         similarity=similarity,
         merge=merge,
     )
-    if backend not in ("auto", "torch", "triton"):
-        raise ValueError(f"expected backend to be one of ('auto', 'torch', 'triton'), received {backend!r}")
+    if backend not in get_args(Backend):
+        raise ValueError(f"expected backend to be one of {get_args(Backend)}, received {backend!r}")
+    if backend == "cpu" or (backend == "auto" and tokens.device.type == "cpu"):
+        return consolidate_cpu(problem)
     if backend == "torch" or (backend == "auto" and not _triton_fits(tokens.device)):
         return consolidate_reference(problem)
     if importlib.util.find_spec("triton") is None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 Similarity = Literal["token_cosine", "mean_dot"]
 Merge = Literal["weighted", "halving"]
-Backend = Literal["auto", "torch", "triton"]
+Backend = Literal["auto", "cpu", "torch", "triton"]
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -24,7 +24,7 @@ class Consolidated:
         last boundary is repeated
     num_kept: int32 [B]
     num_nonfinite: int32 [B], valid slots that held a NaN or an Inf and therefore weigh 0
-    backend: the implementation that ran, "torch" or "triton"
+    backend: the implementation that ran: "cpu", "torch" (the reference) or "triton"
 
     Raises:
         ValueError: the shapes do not fit each other.
@@ -94,7 +94,7 @@ def check(
             f"received {list(tokens.shape)} {tokens.dtype}"
         )
     num_cameras, num_slots, _, stored_width = tokens.shape
-    if not 1 <= keep <= num_slots:
+    if not isinstance(keep, int) or not 1 <= keep <= num_slots:
         raise ValueError(f"expected keep in 1..{num_slots}, received {keep}")
     if width is not None and not 1 <= width <= stored_width:
         raise ValueError(f"expected width in 1..{stored_width}, received {width}")
@@ -105,15 +105,19 @@ def check(
     _check_like("weights", weights, (num_cameras, num_slots), tokens.device)
     _check_like("num_valid", num_valid, (num_cameras,), tokens.device)
     _check_like("barriers", barriers, (num_cameras, num_slots - 1), tokens.device)
+    if weights is not None and (weights.is_complex() or weights.dtype is torch.bool):
+        raise ValueError(f"expected weights as real numbers, received {weights.dtype}")
     if num_valid is not None and (num_valid.is_floating_point() or num_valid.dtype is torch.bool):
         raise ValueError(f"expected num_valid in an integer dtype, received {num_valid.dtype}")
     if barriers is not None and barriers.dtype is not torch.bool:
         raise ValueError(f"expected barriers in bool, received {barriers.dtype}")
+    if weights is not None:
+        weights = weights.detach().to(torch.float32).contiguous()
     _check_values(weights, num_valid, num_slots)
     return Problem(
         tokens=tokens.detach(),
         keep=keep,
-        weights=None if weights is None else weights.detach().to(torch.float32).contiguous(),
+        weights=weights,
         num_valid=None if num_valid is None else num_valid.to(torch.int32).contiguous(),
         barriers=None if barriers is None else barriers.contiguous(),
         width=stored_width if width is None else width,
@@ -139,5 +143,8 @@ def _check_values(weights: Tensor | None, num_valid: Tensor | None, num_slots: i
         if num_valid is not None:
             valid = torch.arange(num_slots)[None] < num_valid[:, None]
             counted = torch.where(valid, weights, torch.ones_like(weights))
-        if not bool(((counted > 0) & (counted < torch.inf)).all()):
-            raise ValueError(f"expected weights that are positive and finite, received {counted.min().item()}")
+        is_right = (counted > 0) & (counted < torch.inf)
+        if not bool(is_right.all()):
+            raise ValueError(
+                f"expected weights that are positive and finite in float32, received {counted[~is_right][0].item()}"
+            )

@@ -2,11 +2,15 @@
 
 Merges are linear, so every later dot product follows from the dots of the original slots:
     1. `gram_*_kernel`: dots of all pairs of slots, [B, T, T, P] float32, upper triangle; for `token_cosine` one per
-       token position (P = N), for `mean_dot` one partial dot of the pooled means per block of channels
+       token position (P = N), for `mean_dot` one partial dot of the pooled means per block of channels; with more
+       slots than a tile has, each tile of tokens is read once per pair of tiles, from the L2 cache where it is large
+       enough, since the pairs of one position run side by side
     2. `decide_kernel`: all greedy steps of a camera in one program, on its own Gram: merging slot j into i blends row
        and column j into those of i; out come boundaries, weights and each slot's share of its survivor
     3. `write_kernel`: every survivor once, as the weighted sum of its slots
-The tokens are read twice and written once: 2 T N W + keep N W elements per camera, and the Gram on top.
+The tokens are read twice and written once: 2 T N W + keep N W elements per camera, and the Gram on top, which at
+T = 512 and N = 1,024 is 1.07 GB per camera: merge such cameras in smaller batches. Run in Triton's interpreter and
+compiled for sm_80 and sm_90; not yet measured on a GPU.
 """
 # ruff: noqa: N803
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, no-any-unimported"
@@ -45,9 +49,22 @@ def _blend(left, right, share):
 
 @triton.jit
 def _cosine(dot, left_square, right_square):
+    left_square = tl.where(left_square == left_square, left_square, float("inf"))  # inf - inf of a blend
+    right_square = tl.where(right_square == right_square, right_square, float("inf"))
     left = tl.maximum(tl.sqrt_rn(tl.maximum(left_square, 0.0)), _EPSILON)
     right = tl.maximum(tl.sqrt_rn(tl.maximum(right_square, 0.0)), _EPSILON)
-    return tl.div_rn(dot, left * right)
+    cosine = tl.div_rn(tl.div_rn(dot, left), right)  # left * right could be too large
+    return tl.where(cosine == cosine, cosine, 0.0)  # a token whose square is beyond float32 has no direction
+
+
+@triton.jit
+def _tile_pair(pair, num_tiles):
+    """Row and column of the upper triangle's tile number `pair`, row by row."""
+    tile_i = pair * 0
+    while pair >= num_tiles - tile_i:
+        pair -= num_tiles - tile_i
+        tile_i += 1
+    return tile_i, tile_i + pair
 
 
 @triton.jit
@@ -73,16 +90,18 @@ def gram_token_kernel(
     stride_w,
     DOT_DTYPE: tl.constexpr,  # of x: products of 16 bit numbers are exact in float32
     HAS_NUM_VALID: tl.constexpr,
+    ONE_TILE: tl.constexpr,  # all slots in one: rows and columns are the same numbers, read once
     BLOCK_T: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    # one program: one token position of one camera, one pair of tiles of slots
-    b = (tl.program_id(0) // num_tokens).to(tl.int64)
-    n = (tl.program_id(0) % num_tokens).to(tl.int64)
-    tile_i = tl.program_id(1)
-    tile_j = tl.program_id(2)
-    if tile_j < tile_i:  # the lower triangle is never read
-        return
+    # one program: one token position of one camera, one pair of tiles of slots; pairs of one position run side by side,
+    # so that what they share is still in the L2 cache; the lower triangle is never read
+    num_tiles = tl.cdiv(num_slots, BLOCK_T)
+    num_pairs = num_tiles * (num_tiles + 1) // 2
+    position = tl.program_id(0) // num_pairs
+    b = (position // num_tokens).to(tl.int64)
+    n = (position % num_tokens).to(tl.int64)
+    tile_i, tile_j = _tile_pair(tl.program_id(0) % num_pairs, num_tiles)
     num_valid = num_slots
     if HAS_NUM_VALID:
         num_valid = tl.load(num_valid_ptr + b)
@@ -99,14 +118,17 @@ def gram_token_kernel(
             mask=(offs_i < num_valid)[:, None] & (d < width)[None, :],
             other=0.0,
         ).to(tl.float32)
-        right = tl.load(
-            x_ptr + offs_j[:, None] * stride_t + d[None, :] * stride_w,
-            mask=(offs_j < num_valid)[:, None] & (d < width)[None, :],
-            other=0.0,
-        ).to(tl.float32)
         bad = tl.maximum(bad, tl.max((_is_finite(left) == 0).to(tl.int32), 1))
         left = tl.where(_is_finite(left), left, 0.0)
-        right = tl.where(_is_finite(right), right, 0.0)
+        if ONE_TILE:
+            right = left
+        else:
+            right = tl.load(
+                x_ptr + offs_j[:, None] * stride_t + d[None, :] * stride_w,
+                mask=(offs_j < num_valid)[:, None] & (d < width)[None, :],
+                other=0.0,
+            ).to(tl.float32)
+            right = tl.where(_is_finite(right), right, 0.0)
         gram = tl.dot(left.to(DOT_DTYPE), tl.trans(right.to(DOT_DTYPE)), gram, input_precision="ieee")
     for first in range(width, stored_width, BLOCK_D):  # similarity does not read these, but they must be finite too
         d = first + offs_d
@@ -141,17 +163,18 @@ def gram_pooled_kernel(
     stride_n,
     stride_w,
     HAS_NUM_VALID: tl.constexpr,
+    ONE_TILE: tl.constexpr,  # all slots in one: rows and columns are the same numbers, read once
     BLOCK_T: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
     # one program: one block of channels of one camera, one pair of tiles of slots
     num_parts = tl.cdiv(stored_width, BLOCK_D)
-    b = (tl.program_id(0) // num_parts).to(tl.int64)
-    part = (tl.program_id(0) % num_parts).to(tl.int64)
-    tile_i = tl.program_id(1)
-    tile_j = tl.program_id(2)
-    if tile_j < tile_i:
-        return
+    num_tiles = tl.cdiv(num_slots, BLOCK_T)
+    num_pairs = num_tiles * (num_tiles + 1) // 2
+    position = tl.program_id(0) // num_pairs
+    b = (position // num_parts).to(tl.int64)
+    part = (position % num_parts).to(tl.int64)
+    tile_i, tile_j = _tile_pair(tl.program_id(0) % num_pairs, num_tiles)
     num_valid = num_slots
     if HAS_NUM_VALID:
         num_valid = tl.load(num_valid_ptr + b)
@@ -168,15 +191,18 @@ def gram_pooled_kernel(
             mask=(offs_i < num_valid)[:, None] & (offs_d < stored_width)[None, :],
             other=0.0,
         ).to(tl.float32)
-        right = tl.load(
-            x_ptr + offs_j[:, None] * stride_t + offs_d[None, :] * stride_w,
-            mask=(offs_j < num_valid)[:, None] & (offs_d < width)[None, :],
-            other=0.0,
-        ).to(tl.float32)
         bad = tl.maximum(bad, tl.max((_is_finite(left) == 0).to(tl.int32), 1))
         mean_i += tl.where(_is_finite(left) & (offs_d < width)[None, :], left, 0.0)
-        mean_j += tl.where(_is_finite(right), right, 0.0)
+        if not ONE_TILE:
+            right = tl.load(
+                x_ptr + offs_j[:, None] * stride_t + offs_d[None, :] * stride_w,
+                mask=(offs_j < num_valid)[:, None] & (offs_d < width)[None, :],
+                other=0.0,
+            ).to(tl.float32)
+            mean_j += tl.where(_is_finite(right), right, 0.0)
         x_ptr += stride_n
+    if ONE_TILE:
+        mean_j = mean_i
     gram = tl.dot(mean_i / num_tokens, tl.trans(mean_j / num_tokens), input_precision="ieee")
     b_gram_ptr = gram_ptr + b * num_slots * num_slots * num_parts
     tl.store(
@@ -382,6 +408,7 @@ def write_kernel(
     stride_t,
     stride_n,
     stride_w,
+    BLOCK_T: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     # one program: one block of one survivor
@@ -394,12 +421,12 @@ def write_kernel(
     x_ptr += b * stride_b
     at = (offs // stored_width) * stride_n + (offs % stored_width) * stride_w
     total = tl.zeros((BLOCK,), dtype=tl.float32)
-    t = start
-    while t < stop:
-        share = tl.zeros((BLOCK,), dtype=tl.float32) + tl.load(shares_ptr + b * num_slots + t)
-        x = tl.load(x_ptr + t.to(tl.int64) * stride_t + at, mask=inside & (share != 0.0), other=0.0)  # 0 * NaN is NaN
-        total += share * x.to(tl.float32)
-        t += 1
+    for first in range(start, stop, BLOCK_T):  # the reads of one block are all under way at once
+        t = first + tl.arange(0, BLOCK_T).to(tl.int64)
+        share = tl.load(shares_ptr + b * num_slots + t, mask=t < stop, other=0.0)
+        mask = inside[None, :] & (share != 0.0)[:, None]  # 0 * NaN is NaN
+        x = tl.load(x_ptr + t[:, None] * stride_t + at[None, :], mask=mask, other=0.0)
+        total += tl.sum(share[:, None] * x.to(tl.float32), 0)
     tl.store(out_ptr + (b * keep + k) * num_elements + offs, total.to(out_ptr.dtype.element_ty), mask=inside)
 
 
@@ -415,7 +442,7 @@ def consolidate_triton(problem: Problem) -> Consolidated:
         raise ValueError(f"expected tokens on {expected} for backend='triton', received {device}")
     num_cameras, num_slots, num_tokens, stored_width = x.shape
     pooled = problem.similarity == "mean_dot"
-    block_slots, block_width = _tile(num_slots, stored_width)
+    block_slots, block_width, gram_warps = gram_blocks(num_slots, stored_width, x.dtype, pooled=pooled)
     num_parts = triton.cdiv(stored_width, block_width) if pooled else num_tokens
     tiles = triton.cdiv(num_slots, block_slots)
     gram = torch.empty((num_cameras, num_slots, num_slots, num_parts), dtype=torch.float32, device=device)
@@ -427,7 +454,7 @@ def consolidate_triton(problem: Problem) -> Consolidated:
             gram_kernel, dtypes = gram_pooled_kernel, {}
         else:  # the interpreter cannot multiply bfloat16
             gram_kernel, dtypes = gram_token_kernel, {"DOT_DTYPE": tl.float32 if INTERPRETED else _DTYPES[x.dtype]}
-        gram_kernel[(num_cameras * num_parts, tiles, tiles)](
+        gram_kernel[(num_cameras * num_parts * tiles * (tiles + 1) // 2,)](
             x,
             problem.num_valid,
             gram,
@@ -438,8 +465,10 @@ def consolidate_triton(problem: Problem) -> Consolidated:
             problem.width,
             *x.stride(),
             HAS_NUM_VALID=problem.num_valid is not None,
+            ONE_TILE=tiles == 1,
             BLOCK_T=block_slots,
             BLOCK_D=block_width,
+            num_warps=gram_warps,
             **dtypes,
         )
         block_t, block_p, num_warps = decide_blocks(num_slots, num_parts)
@@ -469,7 +498,7 @@ def consolidate_triton(problem: Problem) -> Consolidated:
             num_warps=num_warps,
         )
         num_elements = num_tokens * stored_width
-        block = min(1024, triton.next_power_of_2(num_elements))
+        block_t, block = write_blocks(num_slots, keep, num_elements)
         write_kernel[(num_cameras * keep, triton.cdiv(num_elements, block))](
             x,
             shares,
@@ -480,21 +509,44 @@ def consolidate_triton(problem: Problem) -> Consolidated:
             num_elements,
             stored_width,
             *x.stride(),
+            BLOCK_T=block_t,
             BLOCK=block,
         )
     return result
 
 
-def _tile(num_slots: int, stored_width: int) -> tuple[int, int]:
-    """Slots and channels of one tile of the Gram matrix; `tl.dot` wants 16 at least."""
-    return min(64, max(16, triton.next_power_of_2(num_slots))), min(64, max(16, triton.next_power_of_2(stored_width)))
+def gram_blocks(num_slots: int, stored_width: int, dtype: torch.dtype, *, pooled: bool) -> tuple[int, int, int]:
+    """BLOCK_T, BLOCK_D and warps of the Gram kernels: no spills for sm_80 and sm_90; `tl.dot` wants 16 at least.
+
+    Products in float32 go through ordinary registers, so their tiles are smaller.
+    """
+    block_t = max(16, min(32 if pooled else 64, triton.next_power_of_2(num_slots)))
+    if pooled:
+        block_d = 32
+    elif dtype is torch.float32:
+        block_d = 16
+    else:
+        block_d = 64 if block_t <= 32 else 32
+    return block_t, min(block_d, max(16, triton.next_power_of_2(stored_width))), 8 if block_t == 64 else 4
 
 
 def decide_blocks(num_slots: int, num_parts: int) -> tuple[int, int, int]:
-    """BLOCK_T, BLOCK_P and warps of `decide_kernel`, such that its registers do (no spills for sm_80 and sm_90)."""
+    """BLOCK_T, BLOCK_P and warps of `decide_kernel`, such that its registers do (no spills for sm_80 and sm_90).
+
+    A step is a chain of a dozen reductions, and within one warp they need neither shared memory nor a barrier; so few
+    slots with few parts go to one warp. That is reasoned, not measured.
+    """
     block_t = triton.next_power_of_2(num_slots)
+    if block_t <= 32 and num_parts <= 64:
+        return block_t, max(1, min(triton.next_power_of_2(num_parts), 256 // block_t)), 1
     block_p = max(1, min(triton.next_power_of_2(num_parts), 16, 2048 // block_t))
     return block_t, block_p, 4 if block_t <= 32 else 8
+
+
+def write_blocks(num_slots: int, keep: int, num_elements: int) -> tuple[int, int]:
+    """BLOCK_T and BLOCK of `write_kernel`: as many slots at once as a survivor usually has, at most 8."""
+    block_t = min(8, triton.next_power_of_2(triton.cdiv(num_slots, keep)))
+    return block_t, min(2048 // block_t, triton.next_power_of_2(num_elements))
 
 
 def _empty_result(problem: Problem) -> Consolidated:

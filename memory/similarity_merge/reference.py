@@ -1,4 +1,4 @@
-"""The greedy merge in plain torch, readable first; also the CPU path. It knows no Triton.
+"""The greedy merge in plain torch, readable first: what the others are held against. It runs on any device.
 
 MovieChat (arXiv 2307.16449), algorithm 1, with weights. Bytes that must move: every valid slot is read twice (once to
 decide, once to merge) and every survivor is written once: 2 T N W + keep N W elements per camera. This one moves
@@ -102,9 +102,10 @@ def _merge_greedily(problem: Problem, segments: list[_Segment]) -> list[_Segment
 
 def _merged(problem: Problem, left: _Segment, right: _Segment) -> _Segment:
     weight = left.weight + right.weight
-    if left.weight == 0 or right.weight == 0:
-        share = float(left.weight == 0)  # what weighs nothing changes nothing
-    else:
-        share = 0.5 if problem.merge == "halving" else right.weight / weight
-    mean: Tensor = torch.lerp(left.mean, right.mean, share)  # equal slots stay exactly equal, so that ties stay ties
+    if left.weight == 0 or right.weight == 0:  # what weighs nothing changes nothing
+        heavy = right if left.weight == 0 else left
+        return _Segment(left.start, weight, heavy.mean, heavy.key, left.barrier_before)
+    share = 0.5 if problem.merge == "halving" else right.weight / weight
+    mean = left.mean * (1 - share) + right.mean * share
+    mean = torch.where(left.mean == right.mean, left.mean, mean)  # equal slots stay exactly equal: ties stay ties
     return _Segment(left.start, weight, mean, _key(problem, mean), left.barrier_before)

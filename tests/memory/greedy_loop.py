@@ -1,6 +1,7 @@
 """The greedy merge as literally as it can be told, in float64: the judge of the tests. It knows no implementation."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,11 +24,9 @@ class Replay:
 def similarity(a: Array, b: Array, *, kind: str) -> float:
     if kind == "mean_dot":
         return float((a @ b.T).mean())
-    total = 0.0
-    for x, y in zip(a, b, strict=True):
-        lengths = np.linalg.norm(x) * np.linalg.norm(y)
-        total += float(x @ y / lengths) if lengths > 0 else 0.0
-    return total / len(a)
+    dots = (a * b).sum(1)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(np.where(lengths > 0, dots / np.where(lengths > 0, lengths, 1), 0).mean())
 
 
 def replay(
@@ -46,11 +45,12 @@ def replay(
     walls = [False] * (len(means) - 1) if barriers is None else list(barriers)
     starts = list(range(len(means)))
     leads = []
+
+    def pair(t: int) -> float:
+        return -np.inf if walls[t] else similarity(means[t][:, :width], means[t + 1][:, :width], kind=kind)
+
+    pairs = [pair(t) for t in range(len(means) - 1)]
     while len(means) > keep:
-        pairs = [
-            -np.inf if walls[t] else similarity(means[t][:, :width], means[t + 1][:, :width], kind=kind)
-            for t in range(len(means) - 1)
-        ]
         best = int(np.argmax(pairs))
         if pairs[best] == -np.inf:
             break
@@ -60,6 +60,19 @@ def replay(
         share = 0.5 if merge == "halving" else counts[best + 1] / (counts[best] + counts[best + 1])
         means[best] = (1 - share) * means[best] + share * means[best + 1]
         counts[best] += counts[best + 1]
-        del means[best + 1], counts[best + 1], starts[best + 1], walls[best]
+        del means[best + 1], counts[best + 1], starts[best + 1], walls[best], pairs[best]
+        for t in range(max(0, best - 1), min(best + 1, len(pairs))):  # the other pairs are what they were
+            pairs[t] = pair(t)
     means, counts, starts = means[-keep:], counts[-keep:], starts[-keep:]
     return Replay(means, counts, [*starts, len(tokens)], leads)
+
+
+def mean_of_choices(tokens: Tensor, boundaries: list[int], weights: list[float]) -> Tensor:
+    """What `weighted` makes of the segments somebody chose, in float64: [len(boundaries) - 1, N, W]."""
+    slots, frames = tokens.to(torch.float64), torch.tensor(weights, dtype=torch.float64)
+    return torch.stack(
+        [
+            torch.einsum("t,tnw->nw", frames[start:stop] / frames[start:stop].sum(), slots[start:stop])
+            for start, stop in pairwise(boundaries)
+        ]
+    )

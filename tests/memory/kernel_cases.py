@@ -84,6 +84,20 @@ def test_more_than_one_tile_of_slots_gives_the_same() -> None:
     assert_same(*both(tokens_of(1, 66, 1, 3, seed=5), 64, similarity="mean_dot"))
 
 
+@pytest.mark.parametrize(("similarity", "num_slots"), [("token_cosine", 130), ("mean_dot", 98)])
+def test_every_pair_of_tiles_is_made(similarity: str, num_slots: int) -> None:
+    assert_same(*both(tokens_of(1, num_slots, 1, 3, seed=12), num_slots - 2, similarity=similarity))
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value|divide by zero):RuntimeWarning")  # numpy's, interpreted
+def test_a_token_without_a_direction_counts_nothing_and_breaks_nothing() -> None:
+    tokens = tokens_of(1, 5, 2, 4, seed=13)
+    tokens[0, 2, 0], tokens[0, 3, 0] = 1e30, 0.0
+    ours, reference = both(tokens, 2)
+    assert_same(ours, reference)
+    assert ours.num_nonfinite.tolist() == [0]
+
+
 def test_more_parts_than_one_block_give_the_same() -> None:
     assert_same(*both(tokens_of(1, 3, 67, 2, seed=6), 1))
 

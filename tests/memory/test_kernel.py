@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,14 +43,32 @@ POINTERS = {
     "num_nonfinite_ptr": "*i32",
 }
 GRAM = {"num_tokens": 32, "stored_width": 768, "width": 768}
+DEEP = {"num_tokens": 64, "stored_width": 4608, "width": 1152}
 DECIDE = {"HAS_WEIGHTS": True, "HAS_NUM_VALID": True, "HAS_BARRIERS": True, "num_parts": 32}
+SMALL = {"HAS_NUM_VALID": True, "num_slots": 18}
+TILED = {"HAS_NUM_VALID": True, "num_slots": 256}
 VARIANTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("gram_token_kernel", "bf16", {**GRAM, "HAS_NUM_VALID": True, "BLOCK_T": 32, "BLOCK_D": 64}),
-    ("gram_token_kernel", "fp32", {**GRAM, "HAS_NUM_VALID": False, "BLOCK_T": 16, "BLOCK_D": 16}),
-    ("gram_pooled_kernel", "fp16", {**GRAM, "HAS_NUM_VALID": True, "BLOCK_T": 32, "BLOCK_D": 64}),
+    ("gram_token_kernel", "bf16", {**GRAM, **SMALL}),
+    ("gram_token_kernel", "fp32", {**GRAM, **SMALL}),
+    ("gram_token_kernel", "fp16", {**DEEP, **TILED}),
+    ("gram_token_kernel", "fp32", {**DEEP, **TILED}),
+    ("gram_pooled_kernel", "fp16", {**GRAM, **SMALL}),
+    ("gram_pooled_kernel", "bf16", {**DEEP, **TILED}),
+    ("gram_pooled_kernel", "fp32", {**DEEP, **TILED}),
     ("decide_kernel", "", {**DECIDE, "COSINE": True, "WEIGHTED": True, "BLOCK_T": 32, "BLOCK_KEEP": 4}),
+    (
+        "decide_kernel",
+        "",
+        {**DECIDE, "COSINE": False, "WEIGHTED": False, "BLOCK_T": 32, "BLOCK_KEEP": 4, "num_parts": 729},
+    ),
+    (
+        "decide_kernel",
+        "",
+        {**DECIDE, "COSINE": True, "WEIGHTED": True, "BLOCK_T": 512, "BLOCK_KEEP": 512, "num_parts": 1024},
+    ),
     ("decide_kernel", "", {**DECIDE, "COSINE": False, "WEIGHTED": False, "BLOCK_T": 256, "BLOCK_KEEP": 256}),
-    ("write_kernel", "bf16", {"stored_width": 768, "BLOCK": 1024}),
+    ("write_kernel", "bf16", {"stored_width": 768, "BLOCK_T": 8, "BLOCK": 256}),
+    ("write_kernel", "fp32", {"stored_width": 4608, "BLOCK_T": 2, "BLOCK": 1024}),
 ]
 
 
@@ -69,8 +88,14 @@ def test_the_kernels_compile_without_a_gpu(
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     function = getattr(kernel, name)
     if name == "gram_token_kernel":
-        constants = {**constants, "DOT_DTYPE": {"bf16": kernel.tl.bfloat16, "fp32": kernel.tl.float32}[dtype]}
+        constants = {**constants, "DOT_DTYPE": kernel.tl.dtype(dtype)}
     num_warps = 4
+    if name.startswith("gram"):
+        constants = dict(constants)
+        num_slots, width = constants.pop("num_slots"), constants["stored_width"]
+        torch_dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
+        block_t, block_d, num_warps = kernel.gram_blocks(num_slots, width, torch_dtype, pooled="pooled" in name)
+        constants |= {"BLOCK_T": block_t, "BLOCK_D": block_d, "ONE_TILE": num_slots <= block_t}
     if name == "decide_kernel":
         _, block_p, num_warps = kernel.decide_blocks(constants["BLOCK_T"], constants["num_parts"])
         constants = {**constants, "BLOCK_P": block_p}
