@@ -54,6 +54,9 @@ class Consolidator:
         self._staging = torch.zeros(
             (ring.num_cameras, ring.window_frames, ring.num_tokens, ring.width), dtype=ring.dtype, device=ring.device
         )
+        consolidate(  # compiles, where that is still to do: it takes seconds, and no camera runs yet
+            self._staging, keep, similarity=long_term.similarity, merge=long_term.merge
+        )
 
     @property
     def nbytes(self) -> int:

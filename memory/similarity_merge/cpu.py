@@ -1,64 +1,40 @@
-"""The greedy merge on a CPU: after a merge only the two similarities beside it are made anew. It knows no Triton.
+"""The greedy merge on a CPU, compiled by Numba; after a merge only the two similarities beside it are made anew.
 
-`mean_dot` decides on the pooled means [T, D] alone, in float64, and writes each survivor once as a weighted sum: two
-reads of the tokens, one write. `token_cosine` keeps the means [N, W] of the segments that were merged and takes one
-norm and two similarities from them per merge. No step is a matrix of all pairs: at 256 -> 128 a Gram matrix per token
-position costs ten times what the pairs beside each other cost. Dot products go pair by pair through the same
+`mean_dot` decides on the pooled means [T, D] alone and writes each survivor once as a weighted mean: two reads of the
+tokens, one write. `token_cosine` keeps the means [N, W] of the segments that were merged; one pass over two of them
+gives their mean, its norms and its dots with both neighbours. No step is a matrix of all pairs: at 256 -> 128 a Gram
+matrix per token position costs ten times what the pairs beside each other cost. Every dot goes through the same
 instructions wherever a slot lies, and the mean of equal slots is that slot, so ties stay exact ties.
+
+Compiling takes some seconds at the first call on a machine; Numba keeps the result beside this file. The interpreter's
+lock is not held meanwhile. It knows no Triton.
 """
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, no-any-unimported"
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any
 
+import numba
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from memory.similarity_merge.contract import Consolidated, Problem
 
-_BARRIER = -float("inf")
-_EMPTY_FIRST = float("inf")
+_BARRIER = -np.inf
+_EMPTY_FIRST = np.inf
 _LARGEST = float(np.finfo(np.float32).max)
 _EPSILON = np.float32(1e-12)  # a shorter token has no direction, as in torch.nn.functional.normalize
-_FEW_SLOTS = 48
-_PIECE = 32 * 1024 - 1  # numbers
-_BLOCK_BYTES = 512 * 1024  # what is read twice in a row should still be in the core's cache
-
-Array = NDArray[np.float32]
+_BLOCK = 4096  # numbers of a survivor that stay in the level 1 cache while its slots pass by
+_POOLED_TOKENS = 32  # as many are added in float32 before their sum goes on in float64
 
 
-class _Merge(NamedTuple):
-    """The slots start .. middle - 1 and middle .. stop - 1 became one: (1 - share) of the first, share of the other."""
-
-    start: int
-    middle: int
-    stop: int
-    share: float
-
-
-class _Camera(NamedTuple):
-    """One camera's valid slots: `tokens` [T, N, W] float32 contiguous, `weights` 0 where a slot is broken."""
-
-    tokens: Array
-    weights: list[float]
-    barriers: list[bool]
-
-
-class _Segments(Protocol):
-    """The segments of one camera in order, as the merging sees them; `k` counts segments, oldest first."""
-
-    def adjacent(self) -> list[float]:
-        """The similarities of all neighbours."""
-
-    def merge(self, k: int, share: float) -> None:
-        """Segments k and k + 1 become one: (1 - share) of k and share of k + 1."""
-
-    def beside(self, k: int) -> tuple[float, float]:
-        """The similarities of k - 1 and k, and of k and k + 1; any number where there is no such neighbour."""
+def _jit(function: Any) -> Any:
+    """Sums may be taken in any order, so that they fill vector registers; NaN and Inf keep their meaning."""
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to write the compiled code: it is compiled at each start
+        return numba.njit(**options)(function)
 
 
 def consolidate_cpu(problem: Problem) -> Consolidated:
@@ -72,319 +48,360 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
         raise ValueError(f"expected tokens on cpu for backend='cpu', received {x.device}")
     num_cameras, num_slots, num_tokens, stored_width = x.shape
     tokens = torch.empty((num_cameras, keep, num_tokens, stored_width), dtype=x.dtype)
-    weights = np.zeros((num_cameras, keep), np.float32)
-    boundaries = np.zeros((num_cameras, keep + 1), np.int32)
-    num_kept = np.zeros(num_cameras, np.int32)
-    num_nonfinite = np.zeros(num_cameras, np.int32)
-    valid = [num_slots] * num_cameras if problem.num_valid is None else problem.num_valid.tolist()
-    with np.errstate(all="ignore"):  # what is not finite is looked at
-        for b, num_valid in enumerate(valid):
-            starts: list[int] = []
-            if num_valid:
-                starts, kept_weights, num_nonfinite[b] = _consolidate_one(problem, b, num_valid, tokens[b])
-                weights[b, : len(starts)] = kept_weights
-            boundaries[b, : len(starts)] = starts
-            boundaries[b, len(starts) :] = num_valid
-            num_kept[b] = len(starts)
-            if len(starts) < keep:
-                tokens[b, len(starts) :] = 0
-    return Consolidated(
-        tokens,
-        weights=torch.from_numpy(weights),
-        boundaries=torch.from_numpy(boundaries),
-        num_kept=torch.from_numpy(num_kept),
-        num_nonfinite=torch.from_numpy(num_nonfinite),
-        backend="cpu",
-    )
+    weights = torch.empty((num_cameras, keep))
+    boundaries = torch.empty((num_cameras, keep + 1), dtype=torch.int32)
+    counts = torch.empty((2, num_cameras), dtype=torch.int32)  # kept, and not finite
+    merge = _merge_by_mean_dot if problem.similarity == "mean_dot" else _merge_by_token_cosine
+    halving = problem.merge == "halving"
+    valid = None if problem.num_valid is None else problem.num_valid.tolist()
+    for b in range(num_cameras):
+        num_valid = num_slots if valid is None else valid[b]
+        slots = x[b, :num_valid].to(torch.float32).contiguous()
+        slot_weights = np.ones(num_valid) if problem.weights is None else _float64(problem.weights[b, :num_valid])
+        barriers = np.zeros(num_slots, np.bool_) if problem.barriers is None else problem.barriers[b].numpy()
+        out = tokens[b] if x.dtype is torch.float32 else torch.empty(tokens.shape[1:])
+        counts[0, b], counts[1, b] = merge(
+            slots.numpy(),
+            slot_weights,
+            barriers,
+            problem.width,
+            halving,
+            out.numpy(),
+            weights[b].numpy(),
+            boundaries[b].numpy(),
+        )
+        if out.dtype is not x.dtype:
+            tokens[b].copy_(out)
+    return Consolidated(tokens, weights, boundaries, num_kept=counts[0], num_nonfinite=counts[1], backend="cpu")
 
 
-def _consolidate_one(problem: Problem, b: int, num_valid: int, out: Tensor) -> tuple[list[int], list[float], int]:
-    """Writes the survivors into `out` [keep, N, W]; returns their first slots, their weights, and the broken slots."""
-    tokens = problem.tokens[b, :num_valid].to(torch.float32).contiguous().numpy()
-    weights = [1.0] * num_valid if problem.weights is None else problem.weights[b, :num_valid].tolist()
-    barriers = [False] * (num_valid - 1) if problem.barriers is None else problem.barriers[b].tolist()
-    camera = _Camera(tokens, weights, barriers[: num_valid - 1])
-    if problem.similarity == "mean_dot":
-        pooled = _PooledMeans(camera, problem.width)
-        starts, kept_weights, merges = _merge_greedily(pooled, camera, problem)
-        shares = _shares(camera.weights, merges if problem.merge == "halving" else [])
-    else:
-        means = _TokenMeans(camera, problem.width, num_valid - problem.keep)
-        starts, kept_weights, _ = _merge_greedily(means, camera, problem)
-        kept_means = means.means[-len(starts) :]
-    for first, last in _runs(starts, kept_weights, num_valid):
-        start, stop = starts[first], num_valid if last == len(starts) else starts[last]
-        if not kept_weights[first]:
-            out[first].zero_()
-        elif stop - start == last - first:  # slots that stay as they are
-            out[first:last].copy_(torch.from_numpy(tokens[start:stop]))
-        elif problem.similarity == "mean_dot":
-            _write_mean(out[first], tokens[start:stop], shares[start:stop])
-        else:
-            out[first].copy_(kept_means[first])
-    return starts, kept_weights, camera.weights.count(0.0)
+def _float64(weights: torch.Tensor) -> Any:
+    return weights.to(torch.float64).numpy()
 
 
-def _merge_greedily(
-    segments: _Segments, camera: _Camera, problem: Problem
-) -> tuple[list[int], list[float], list[_Merge]]:
-    """All greedy steps; returns the first slots and the weights of the segments that stay, and what was merged."""
-    weights, barriers = camera.weights.copy(), camera.barriers.copy()
-    num_slots, keep, halving = len(weights), problem.keep, problem.merge == "halving"
-    starts = list(range(num_slots))
-    similarities = np.full(num_slots, _BARRIER)  # at the first slot of each segment: with the segment after it
-    for k, similarity in enumerate(segments.adjacent()):
-        similarities[k] = _ranked(similarity, weights[k], weights[k + 1], barriers[k])
-    merges: list[_Merge] = []
-    while len(starts) > keep:
-        start = int(similarities.argmax())  # the earliest of the best
-        if similarities[start] == _BARRIER:
-            break
-        k = bisect_left(starts, start)
-        left, right = weights[k], weights[k + 1]
-        share = 0.5 if halving else right / ((left + right) or 1.0)
-        if left == 0 or right == 0:
-            share = float(left == 0)  # what weighs nothing changes nothing
-        if halving:
-            merges.append(_Merge(start, starts[k + 1], starts[k + 2] if k + 2 < len(starts) else num_slots, share))
-        segments.merge(k, share)
-        similarities[starts[k + 1]] = _BARRIER
-        weights[k] = left + right
-        del weights[k + 1], starts[k + 1], barriers[k]
-        if len(starts) > keep:
-            before, after = segments.beside(k)
-            if k:
-                similarities[starts[k - 1]] = _ranked(before, weights[k - 1], weights[k], barriers[k - 1])
-            similarities[start] = _BARRIER
-            if k + 1 < len(starts):
-                similarities[start] = _ranked(after, weights[k], weights[k + 1], barriers[k])
-    return starts[-keep:], weights[-keep:], merges
-
-
-def _ranked(similarity: float, left_weight: float, right_weight: float, barrier: bool) -> float:
+@_jit
+def _ranked(similarity, left_weight, right_weight, barrier):
+    """A similarity as it is compared: a barrier comes last, what weighs nothing first, what is too large is finite."""
     if barrier:
         return _BARRIER
-    if not (left_weight and right_weight):
+    if left_weight == 0.0 or right_weight == 0.0:
         return _EMPTY_FIRST
-    if -_LARGEST <= similarity <= _LARGEST:
-        return similarity
-    return 0.0 if similarity != similarity else math.copysign(_LARGEST, similarity)
+    if math.isnan(similarity):
+        return 0.0
+    return min(max(similarity, -_LARGEST), _LARGEST)
 
 
-def _runs(starts: list[int], weights: list[float], num_slots: int) -> Iterator[tuple[int, int]]:
-    """Survivors first .. last - 1: one alone, or as many slots in a row as stay as they are."""
-    is_one = [
-        stop - start == 1 and weight > 0
-        for (start, stop), weight in zip(pairwise([*starts, num_slots]), weights, strict=True)
-    ]
+@_jit
+def _share_of_right(left_weight, right_weight, halving):
+    if left_weight == 0.0:
+        return 1.0  # what weighs nothing changes nothing; of two such, the right one is as good
+    if right_weight == 0.0:
+        return 0.0
+    return 0.5 if halving else right_weight / (left_weight + right_weight)
+
+
+@_jit
+def _best(similarities, following, num_slots):
+    """The first slot of the pair that is most alike, the earliest of equals; -1 where nothing may be merged."""
+    best, at = _BARRIER, -1
+    t = 0
+    while following[t] < num_slots:
+        if similarities[t] > best:
+            best, at = similarities[t], t
+        t = following[t]
+    return at
+
+
+@_jit
+def _finish(following, weights, num_slots, num_left, out_weights, boundaries):
+    """Writes weights and boundaries of the newest segments that fit; returns the first slot of the first of them."""
+    keep = len(out_weights)
     first = 0
-    while first < len(starts):
-        last = first + 1
-        while is_one[first] and last < len(starts) and is_one[last]:
-            last += 1
-        yield first, last
-        first = last
+    for _ in range(num_left - keep):
+        first = following[first]
+    t, k = first, 0
+    while t < num_slots:
+        boundaries[k], out_weights[k] = t, weights[t]
+        t = following[t]
+        k += 1
+    for rest in range(k, keep):
+        boundaries[rest], out_weights[rest] = num_slots, 0.0
+    boundaries[keep] = num_slots
+    return first
 
 
-def _shares(weights: list[float], merges: list[_Merge]) -> NDArray[np.float64]:
-    """How much of each slot is in its segment, up to a factor per segment; `merges` in the order they were made."""
-    if not merges:
-        return np.array(weights)
-    shares = np.array([float(weight > 0) for weight in weights])
-    for start, middle, stop, share in merges:
-        shares[start:middle] *= 1 - share
-        shares[middle:stop] *= share
-    return shares
+@_jit
+def _dot(left, right, width):
+    total = np.float32(0.0)
+    for d in range(width):
+        total += left[d] * right[d]
+    return total
 
 
-def _lerp(left: Tensor, right: Tensor, share: float, out: Tensor) -> None:
-    """(1 - share) left + share right into `out`, all [N, W], in pieces that torch does not divide among threads.
-
-    For so little work, waiting for a thread costs more than it saves, above all where others use the cores too.
-    """
-    if out.numel() <= _PIECE:
-        torch.lerp(left, right, share, out=out)
-        return
-    flat = [tensor.view(-1) for tensor in (left, right, out)]
-    for first in range(0, out.numel(), _PIECE):
-        piece = slice(first, first + _PIECE)
-        torch.lerp(flat[0][piece], flat[1][piece], share, out=flat[2][piece])
+@_jit
+def _inverse_norm(square):
+    """1 / |x|; 0 where the square is beyond float32: such a token has no direction."""
+    return np.float32(1.0) / max(np.sqrt(square), _EPSILON)
 
 
-def _write_mean(out: Tensor, slots: Array, shares: NDArray[np.float64]) -> None:
-    """The running mean of `slots` [k, N, W] with these shares, into `out` [N, W]; a slot without a share is not read.
-
-    In pieces, as in `_lerp`.
-    """
-    rows = np.flatnonzero(shares)
-    steps = (shares[rows] / shares[rows].cumsum()).tolist()
-    mean = out if out.dtype is torch.float32 else torch.empty(out.shape)
-    flat = torch.from_numpy(slots).view(len(slots), -1)
-    for first in range(0, flat.shape[1], _PIECE):
-        target, pieces = mean.view(-1)[first : first + _PIECE], flat[:, first : first + _PIECE]
-        target.copy_(pieces[rows[0]])
-        for row, step in zip(rows[1:].tolist(), steps[1:], strict=True):
-            target.lerp_(pieces[row], step)
-        if not math.isfinite(target.sum()):  # a difference was beyond float32
-            target.copy_(torch.from_numpy(shares[rows] / shares[rows].sum()) @ pieces[rows].to(torch.float64))
-    if mean is not out:
-        out.copy_(mean)
+@_jit
+def _cosine(dot, left_inverse, right_inverse):
+    cosine = dot * left_inverse * right_inverse
+    return cosine if math.isfinite(cosine) else np.float32(0.0)
 
 
-class _PooledMeans:
-    """`mean_dot`: the mean of all N x N dots of two slots is the dot of their pooled means [D]."""
-
-    def __init__(self, camera: _Camera, width: int) -> None:
-        num_tokens = camera.tokens.shape[1]
-        pooled = np.matmul(np.ones((1, num_tokens), np.float32), camera.tokens)[:, 0].astype(np.float64)
-        if not np.isfinite(pooled.sum()):
-            for t in np.flatnonzero(~np.isfinite(pooled).all(1)):
-                pooled[t] = camera.tokens[t].sum(0, dtype=np.float64)  # where only a sum of float32 was too large
-                if not np.isfinite(camera.tokens[t]).all():
-                    camera.weights[t] = 0.0
-        self._pooled = pooled[:, :width] / num_tokens
-        self._dots: list[list[float]] = []
-        if len(pooled) <= _FEW_SLOTS:  # all dots, as plain numbers, are quicker than vectors
-            self._dots = np.vecdot(self._pooled[:, None], self._pooled[None]).tolist()
-        self._means = list(self._pooled)
-
-    def adjacent(self) -> list[float]:
-        if self._dots:
-            return [dots[t + 1] for t, dots in enumerate(self._dots[:-1])]
-        return [left.dot(right) for left, right in pairwise(self._means)]
-
-    def merge(self, k: int, share: float) -> None:
-        if self._dots:
-            self._merge_dots(k, share)
-            return
-        left, right = self._means[k], self._means.pop(k + 1)
-        if share == 1:
-            self._means[k] = right
-        elif share:
-            mean = right - left
-            mean *= share
-            mean += left
-            self._means[k] = mean
-
-    def _merge_dots(self, k: int, share: float) -> None:
-        """Row and column k + 1 go into those of k; what lies on the diagonal is never used."""
-        dots = self._dots
-        left, right = dots[k], dots.pop(k + 1)
-        row = right
-        if share != 1:
-            row = [a + share * (b - a) for a, b in zip(left, right, strict=True)] if share else left
-        dots[k] = row
-        for other, dot in zip(dots, row[: k + 1] + row[k + 2 :], strict=True):
-            other[k] = dot
-            del other[k + 1]
-
-    def beside(self, k: int) -> tuple[float, float]:
-        if dots := self._dots:
-            return dots[k][k - 1], dots[k][min(k + 1, len(dots) - 1)]
-        means, mean = self._means, self._means[k]
-        return (
-            mean.dot(means[k - 1]) if k else 0.0,
-            mean.dot(means[k + 1]) if k + 1 < len(means) else 0.0,
-        )
+@_jit
+def _is_finite(slot):
+    """slot: [N, W]; whether all of it is finite."""
+    for n in range(slot.shape[0]):
+        nothing = np.float32(0.0)
+        for w in range(slot.shape[1]):
+            nothing += slot[n, w] * np.float32(0.0)  # NaN for what is not finite
+        if nothing != 0.0:
+            return False
+    return True
 
 
-class _TokenMeans:
-    """`token_cosine`: the mean over the token positions of the cosine of two slots' tokens [N, W]."""
+@_jit
+def _blend(left, right, share, mean):
+    """(1 - share) left + share right, [W] each; equal numbers stay what they are."""
+    for w in range(len(mean)):
+        mean[w] = left[w] + (right[w] - left[w]) * share
 
-    def __init__(self, camera: _Camera, width: int, num_merges: int) -> None:
-        num_slots, num_tokens, stored_width = camera.tokens.shape
-        self._tokens = camera.tokens
-        self._read = camera.tokens[:, :, :width]
-        self._squares = np.empty((num_slots, num_tokens), np.float32)
-        self._dots = np.empty((num_slots - 1, num_tokens), np.float32)
-        rows = max(1, _BLOCK_BYTES // camera.tokens[0].nbytes)
-        for first in range(0, num_slots, rows):
-            block = slice(first, first + rows)
-            np.vecdot(self._read[block], self._read[block], out=self._squares[block])
-            last = min(first + rows, num_slots - 1)
-            if first < last:
-                left, right = self._read[first:last], self._read[first + 1 : last + 1]
-                np.vecdot(left, right, out=self._dots[first:last])
-        self._has_huge = self._find_broken(camera, width)
-        self._inverses = _inverse_norm(self._squares)
-        self._inverse = list(self._inverses)
-        self._num_tokens = num_tokens
-        self.means = list(torch.from_numpy(camera.tokens).unbind())
-        self._keys = list(self._read)
-        self._is_scratch = [False] * num_slots
-        num_scratch = max(0, min(num_slots // 2, num_merges))
-        self._scratch = list(torch.empty((num_scratch, num_tokens, stored_width)).unbind())
-        self._width = width
 
-    def _find_broken(self, camera: _Camera, width: int) -> bool:
-        """Gives broken slots the weight 0; True where others have numbers whose squares are beyond float32."""
-        suspect = ~np.isfinite(self._squares).all(1)
-        if width < camera.tokens.shape[2]:  # similarity does not read the rest, but it must be finite too
-            rest = camera.tokens[:, :, width:]
-            suspect |= ~np.isfinite(np.vecdot(rest, rest)).all(1)
-        has_huge = False
-        for t in np.flatnonzero(suspect):
-            if np.isfinite(camera.tokens[t]).all():
+@_jit
+def _blend_huge(left, right, share, mean):
+    """As `_blend`, where a difference could be beyond float32."""
+    for w in range(len(mean)):
+        first, second = np.float64(left[w]), np.float64(right[w])
+        mean[w] = first + (second - first) * share
+
+
+@_jit
+def _merge_by_token_cosine(tokens, weights, barriers, width, halving, out, out_weights, boundaries):
+    """tokens: float32 [T, N, W]; weights: float64 [T], changed; out: float32 [keep, N, W]; returns what was kept, and
+    how many slots were not finite."""
+    num_slots, num_tokens, stored_width = tokens.shape
+    keep = out.shape[0]
+    inverse = np.empty((num_slots, num_tokens), np.float32)
+    similarities = np.full(num_slots, _BARRIER)
+    num_nonfinite, has_huge = 0, False
+    for t in range(num_slots):
+        is_suspect = False
+        for n in range(num_tokens):
+            square = _dot(tokens[t, n], tokens[t, n], stored_width)
+            is_suspect |= not math.isfinite(square)
+            if width < stored_width:
+                square = _dot(tokens[t, n], tokens[t, n], width)
+            inverse[t, n] = _inverse_norm(square)
+        if is_suspect:
+            if _is_finite(tokens[t]):
                 has_huge = True
             else:
-                camera.weights[t] = 0.0
-        return has_huge
-
-    def adjacent(self) -> list[float]:
-        inverse = self._inverses
-        totals = np.vecdot(self._dots * inverse[:-1], inverse[1:])
-        for t in np.flatnonzero(~np.isfinite(totals)):
-            totals[t] = _sum_of_cosines(self._dots[t], inverse[t], inverse[t + 1])
-        return [total / self._num_tokens for total in totals.tolist()]
-
-    def merge(self, k: int, share: float) -> None:
-        means, is_scratch = self.means, self._is_scratch
-        left, right = means[k], means.pop(k + 1)
-        left_is_scratch, right_is_scratch = is_scratch[k], is_scratch.pop(k + 1)
-        key, inverse = self._keys.pop(k + 1), self._inverse.pop(k + 1)
-        if share == 0 or share == 1:
-            if share == 1:
-                means[k], is_scratch[k], self._keys[k], self._inverse[k] = right, right_is_scratch, key, inverse
-            freed, was_scratch = (left, left_is_scratch) if share else (right, right_is_scratch)
-            if was_scratch:
-                self._scratch.append(freed)
-            return
-        if left_is_scratch:
-            mean = left
-            if right_is_scratch:
-                self._scratch.append(right)
+                weights[t] = 0.0
+                num_nonfinite += 1
+        if t > 0:
+            total = 0.0
+            for n in range(num_tokens):
+                dot = _dot(tokens[t - 1, n], tokens[t, n], width)
+                total += _cosine(dot, inverse[t - 1, n], inverse[t, n])
+            similarities[t - 1] = _ranked(total / num_tokens, weights[t - 1], weights[t], barriers[t - 1])
+    # a segment is known by its first slot; its mean is a slot of `tokens` (place >= 0) or of `scratch` (~place)
+    following, before, place = np.arange(1, num_slots + 1), np.arange(-1, num_slots - 1), np.arange(num_slots)
+    scratch = np.empty((max(1, min(num_slots // 2, num_slots - keep)), num_tokens, stored_width), np.float32)
+    free = np.arange(len(scratch))
+    num_free, num_left = len(scratch), num_slots
+    while num_left > keep:
+        i = _best(similarities, following, num_slots)
+        if i < 0:
+            break
+        j = following[i]
+        p, q = before[i], following[j]
+        share = np.float32(_share_of_right(weights[i], weights[j], halving))
+        if share == 0.0 or share == 1.0:  # one of them as it is
+            kept, left_over = (i, j) if share == 0.0 else (j, i)
+            if place[left_over] < 0:
+                free[num_free] = ~place[left_over]
+                num_free += 1
+            place[i], inverse[i] = place[kept], inverse[kept]
+            mean = tokens[place[i]] if place[i] >= 0 else scratch[~place[i]]
+            left = right = mean
         else:
-            mean = right if right_is_scratch else self._scratch.pop()
-        if self._has_huge:  # right - left could be too large
-            mean.copy_(torch.where(left == right, left, left * (1 - share) + right * share))
+            left = tokens[place[i]] if place[i] >= 0 else scratch[~place[i]]
+            right = tokens[place[j]] if place[j] >= 0 else scratch[~place[j]]
+            if place[i] < 0 and place[j] < 0:
+                free[num_free] = ~place[j]
+                num_free += 1
+            elif place[i] >= 0 and place[j] < 0:
+                place[i] = place[j]
+            elif place[i] >= 0:
+                num_free -= 1
+                place[i] = ~free[num_free]
+            mean = scratch[~place[i]]
+        weights[i] += weights[j]
+        following[i] = q
+        if q < num_slots:
+            before[q] = i
+            barriers_ij = barriers[q - 1]
         else:
-            _lerp(left, right, share, mean)
-        if not left_is_scratch:
-            means[k], is_scratch[k] = mean, True
-            self._keys[k] = key if right_is_scratch else mean.numpy()[:, : self._width]
+            barriers_ij = True
+        num_left -= 1
+        previous = mean if p < 0 else (tokens[place[p]] if place[p] >= 0 else scratch[~place[p]])
+        after = mean if q >= num_slots else (tokens[place[q]] if place[q] >= 0 else scratch[~place[q]])
+        total_before = total_after = 0.0
+        for n in range(num_tokens):
+            mean_n = mean[n]
+            if has_huge:
+                _blend_huge(left[n], right[n], share, mean_n)
+            else:
+                _blend(left[n], right[n], share, mean_n)
+            square = _dot(mean_n, mean_n, width)
+            dot_before, dot_after = _dot(previous[n], mean_n, width), _dot(mean_n, after[n], width)
+            own = _inverse_norm(square)
+            inverse[i, n] = own
+            if p >= 0:
+                total_before += _cosine(dot_before, inverse[p, n], own)
+            if q < num_slots:
+                total_after += _cosine(dot_after, own, inverse[q, n])
+        if p >= 0:
+            similarities[p] = _ranked(total_before / num_tokens, weights[p], weights[i], barriers[i - 1])
+        similarities[i] = _BARRIER
+        if q < num_slots:
+            similarities[i] = _ranked(total_after / num_tokens, weights[i], weights[q], barriers_ij)
+    t = _finish(following, weights, num_slots, num_left, out_weights, boundaries)
+    num_kept = min(num_left, keep)
+    for k in range(num_kept):
+        if weights[t] == 0.0:
+            out[k] = 0.0
+        elif place[t] >= 0:
+            out[k] = tokens[place[t]]
+        else:
+            out[k] = scratch[~place[t]]
+        t = following[t]
+    out[num_kept:] = 0.0
+    return num_kept, num_nonfinite
 
-    def beside(self, k: int) -> tuple[float, float]:
-        keys, inverse = self._keys, self._inverse
-        key = keys[k]
-        own = inverse[k] = _inverse_norm(np.vecdot(key, key))
-        before = after = 0.0
-        if k:
-            before = _sum_of_cosines(np.vecdot(keys[k - 1], key), inverse[k - 1], own) / self._num_tokens
-        if k + 1 < len(keys):
-            after = _sum_of_cosines(np.vecdot(key, keys[k + 1]), own, inverse[k + 1]) / self._num_tokens
-        return before, after
+
+@_jit
+def _merge_by_mean_dot(tokens, weights, barriers, width, halving, out, out_weights, boundaries):
+    """As `_merge_by_token_cosine`; the mean of all N x N dots of two slots is the dot of their pooled means [D]."""
+    num_slots = tokens.shape[0]
+    keep = out.shape[0]
+    means = np.empty((num_slots, width))
+    num_nonfinite = _pool(tokens, weights, means)
+    shares = np.empty(num_slots)
+    similarities = np.full(num_slots, _BARRIER)
+    for t in range(num_slots):
+        shares[t] = 1.0 if weights[t] > 0.0 else 0.0
+        if t > 0:
+            dot = _dot64(means[t - 1], means[t])
+            similarities[t - 1] = _ranked(dot, weights[t - 1], weights[t], barriers[t - 1])
+    own_weights = weights.copy()
+    following, before = np.arange(1, num_slots + 1), np.arange(-1, num_slots - 1)
+    num_left = num_slots
+    while num_left > keep:
+        i = _best(similarities, following, num_slots)
+        if i < 0:
+            break
+        j = following[i]
+        p, q = before[i], following[j]
+        share = _share_of_right(weights[i], weights[j], halving)
+        for d in range(width):
+            left, right = means[i, d], means[j, d]
+            means[i, d] = left + (right - left) * share if left != right and share < 1.0 else right
+        if halving:
+            shares[i:j] *= 1.0 - share
+            shares[j:q] *= share
+        weights[i] += weights[j]
+        following[i] = q
+        num_left -= 1
+        if p >= 0:
+            similarities[p] = _ranked(_dot64(means[p], means[i]), weights[p], weights[i], barriers[i - 1])
+        similarities[i] = _BARRIER
+        if q < num_slots:
+            before[q] = i
+            similarities[i] = _ranked(_dot64(means[i], means[q]), weights[i], weights[q], barriers[q - 1])
+    t = _finish(following, weights, num_slots, num_left, out_weights, boundaries)
+    num_kept = min(num_left, keep)
+    for k in range(num_kept):
+        start, stop = t, following[t]
+        _write_mean(out[k], tokens[start:stop], shares[start:stop] if halving else own_weights[start:stop])
+        t = stop
+    out[num_kept:] = 0.0
+    return num_kept, num_nonfinite
 
 
-def _inverse_norm(squares: Array) -> Array:
-    """1 / |x|; 0 where the square is beyond float32: such a token has no direction."""
-    norms = np.sqrt(squares)
-    np.maximum(norms, _EPSILON, out=norms)
-    return np.reciprocal(norms, out=norms)
+@_jit
+def _dot64(left, right):
+    total = 0.0
+    for d in range(len(left)):
+        total += left[d] * right[d]
+    return total
 
 
-def _sum_of_cosines(dot: Array, left_inverse: Array, right_inverse: Array) -> float:
-    total = float((dot * left_inverse).dot(right_inverse))
-    if total == total:
-        return total
-    cosines = dot * left_inverse * right_inverse  # of tokens without a direction: 0
-    return float(cosines[np.isfinite(cosines)].sum(dtype=np.float32))
+@_jit
+def _pool(tokens, weights, means):
+    """means [T, D]: of the N tokens of each slot, the first D channels; broken slots get weight 0 and are counted."""
+    num_slots, num_tokens, stored_width = tokens.shape
+    width = means.shape[1]
+    num_nonfinite = 0
+    sums = np.empty(stored_width, np.float32)
+    for t in range(num_slots):
+        means[t] = 0.0
+        nothing = np.float32(0.0)
+        for first in range(0, num_tokens, _POOLED_TOKENS):
+            sums[:] = 0.0
+            for n in range(first, min(first + _POOLED_TOKENS, num_tokens)):
+                token = tokens[t, n]
+                for w in range(stored_width):
+                    sums[w] += token[w]
+            for w in range(stored_width):
+                nothing += sums[w] * np.float32(0.0)
+            for d in range(width):
+                means[t, d] += sums[d]
+        if nothing != 0.0:
+            if not _is_finite(tokens[t]):
+                weights[t] = 0.0
+                num_nonfinite += 1
+            for d in range(width):  # only a sum in float32 was too large
+                total = 0.0
+                for n in range(num_tokens):
+                    total += np.float64(tokens[t, n, d])
+                means[t, d] = total
+        for d in range(width):
+            means[t, d] /= num_tokens
+    return num_nonfinite
+
+
+@_jit
+def _write_mean(out, slots, shares):
+    """The running mean of `slots` [k, N, W] with these shares, into `out` [N, W]; one without a share is not read."""
+    flat, target = slots.reshape(slots.shape[0], -1), out.reshape(-1)
+    steps = np.empty(len(shares), np.float32)
+    total = 0.0
+    for t in range(len(shares)):
+        total += shares[t]
+        steps[t] = shares[t] / total if total > 0.0 else 0.0
+    for first in range(0, len(target), _BLOCK):
+        last = min(first + _BLOCK, len(target))
+        piece = target[first:last]
+        is_begun = False
+        for t in range(len(shares)):
+            if shares[t] == 0.0:
+                continue
+            slot, step = flat[t, first:last], steps[t]
+            if not is_begun:
+                piece[:] = slot
+                is_begun = True
+                continue
+            for d in range(len(piece)):
+                piece[d] += (slot[d] - piece[d]) * step
+        if not is_begun:
+            piece[:] = 0.0
+        elif not math.isfinite(piece.sum()):  # a difference was beyond float32
+            for d in range(len(piece)):
+                exact = 0.0
+                for t in range(len(shares)):
+                    if shares[t] > 0.0:
+                        exact += shares[t] / total * np.float64(flat[t, first + d])
+                piece[d] = exact
