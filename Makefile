@@ -49,6 +49,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_pipeline
 	$(BIN)/python -m benchmarks.bench_checkpoint
 	$(BIN)/python -m benchmarks.bench_similarity_merge
+	$(BIN)/python -m benchmarks.bench_capture
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

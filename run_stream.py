@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -83,16 +84,24 @@ def watch(
 
 
 @app.command()
-def check(source: Sources = None, config: Config = None) -> None:
-    """Open each camera and say what is right or wrong with it."""
+def check(
+    source: Sources = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per camera on standard output.")] = False,
+) -> None:
+    """Open each camera and say what is right or wrong with it, and what to change."""
     settings = _settings(source, config, None)
     from streamer.terminal import Terminal, check_table
     from streamer.watch import check as check_all
 
-    terminal = Terminal()
+    terminal = Terminal(as_json=as_json)
     with terminal.err.status(f"checking {len(settings.cameras)} camera(s), at most 15 s"):
         reports = _run(check_all(settings))
-    terminal.out.print(check_table(reports))
+    if as_json:
+        for report in reports:
+            sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+    else:
+        terminal.out.print(check_table(reports))
     for report in reports:
         if report.error is not None:
             terminal.fail(f"{report.camera}: {report.error}")

@@ -76,7 +76,9 @@ async def _file_to_memory(model: LanguageModel, clip: Path, num_frames: int, pro
     marks: list[dict[str, Any]] = []
     rates: list[float] = []
     num_done = 0
-    settings = Settings.model_validate({"cameras": {"yard": {"url": str(_looped(clip, num_frames)), "fps": 60}}})
+    settings = Settings.model_validate(
+        {"cameras": {"yard": {"url": str(_looped(clip, num_frames)), "fps": 60, "skip_still": False}}}
+    )
     async with run_agent(settings, model) as agent:
         await agent.wait_for_frame(0, timeout_seconds=15)
         began, last, last_done = time.monotonic(), time.monotonic(), agent.report(0).num_encoded
@@ -169,7 +171,9 @@ def _mark(host: HostBytes, memory_bytes: int, frames: int, at_frames: int, slots
 async def _questions(model: LanguageModel, progress: Progress) -> dict[str, Any]:
     """The live yard at 2 frames per second encoded, while questions are answered one after the other."""
     bar = progress.add_task("questions on a live camera", total=QUESTIONS)
-    settings = Settings.model_validate({"cameras": {"yard": {"url": "demo://yard?seed=7&speed=1", "fps": CAMERA_FPS}}})
+    settings = Settings.model_validate(
+        {"cameras": {"yard": {"url": "demo://yard?seed=7&speed=1", "fps": CAMERA_FPS, "skip_still": False}}}
+    )
     first_token, total = [], []
     async with run_agent(settings, model) as agent:
         await agent.wait_for_frame(0, timeout_seconds=15)

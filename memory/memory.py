@@ -80,6 +80,21 @@ class Memory:
         if lost is not None:
             self._gaps.add(camera, *lost)
 
+    def extend(self, camera: int, *, start_seconds: float, end_seconds: float, num_frames: int = 1) -> None:
+        """`num_frames` frames from `start_seconds` to `end_seconds` showed what the newest one shows: no tokens needed.
+
+        The newest slot grows; where it is in long-term memory already, it is taken into the ring once more.
+
+        Raises: ValueError as `ShortTermMemory.repeat_newest`.
+        """
+        if self._ring.extend_newest(camera, end_seconds=end_seconds, num_frames=num_frames):
+            return
+        lost = self._ring.repeat_newest(
+            camera, start_seconds=start_seconds, end_seconds=end_seconds, num_frames=num_frames
+        )
+        if lost is not None:
+            self._gaps.add(camera, *lost)
+
     def room(self, camera: int) -> int:
         """How many frames may be pushed before one is pushed out that long-term memory does not have."""
         return self._ring.capacity_frames - self._ring.num_unmerged(camera)

@@ -171,22 +171,47 @@ class ShortTermMemory:
         self._next[camera] = index + 1
         return lost
 
-    def extend_newest(self, camera: int, *, end_seconds: float) -> bool:
-        """Counts one more, unchanged frame into the newest one: its end moves to `end_seconds`, its weight grows by
-        one.
+    def extend_newest(self, camera: int, *, end_seconds: float, num_frames: int = 1) -> bool:
+        """Counts unchanged frames into the newest one: its end moves to `end_seconds`, its weight grows by
+        `num_frames`.
 
-        False, and nothing is changed, when there is no newest frame or when it has been merged: push the frame then.
+        False, and nothing is changed, when there is no newest frame or when it has been merged: `repeat_newest` then.
 
         Raises:
-            ValueError: no such camera, or a time that is not finite or goes backwards.
+            ValueError: no such camera, fewer than one frame, or a time that is not finite or goes backwards.
         """
+        check_sizes(num_frames=num_frames)
         if not self.num_unmerged(camera):
             return False
         self._check_times(camera, end_seconds, end_seconds)
         place = self._place(self._next[camera] - 1)
         self._table.end_seconds[camera, place] = end_seconds
-        self._table.weight[camera, place] += 1
+        self._table.weight[camera, place] += num_frames
         return True
+
+    def repeat_newest(
+        self, camera: int, *, start_seconds: float, end_seconds: float, num_frames: int = 1
+    ) -> tuple[float, float] | None:
+        """Takes in the newest frame once more, tokens and picture, as one that stands for `num_frames` unchanged ones.
+
+        Returns what `push` returns.
+
+        Raises:
+            ValueError: no frame yet, fewer than one frame, or what `push` raises.
+        """
+        check_sizes(num_frames=num_frames)
+        if not self.num_frames(camera):
+            raise ValueError(f"camera {camera} has no frame to repeat: push one first")
+        newest = self._place(self._next[camera] - 1)
+        lost = self.push(
+            camera,
+            self._tokens[camera, newest],
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            picture=self._table.picture(camera, newest),
+        )
+        self._table.weight[camera, self._place(self._next[camera] - 1)] = num_frames
+        return lost
 
     def due(
         self, now_seconds: float | Sequence[float], *, max_age_seconds: float = 10.0, flush: bool = False

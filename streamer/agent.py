@@ -37,8 +37,11 @@ class CameraReport:
     frame_age_seconds: float | None
     num_seen: int
     num_encoded: int
+    num_unchanged: int
+    """Pictures that showed nothing new: memory counts them, but they were not encoded."""
     num_dropped: int
     num_reconnects: int
+    num_abandoned: int
     fill: MemoryFill
 
 
@@ -61,7 +64,7 @@ class Agent:
     def is_over(self, camera: int) -> bool:
         """True once a finite source has ended and its last frame is in memory."""
         watched = self.cameras[camera]
-        return watched.ended.is_set() and watched.num_taken == self._perceive.num_encoded[camera]
+        return watched.ended.is_set() and watched.num_taken == self._perceive.num_remembered[camera]
 
     def report(self, camera: int) -> CameraReport:
         watched = self.cameras[camera]
@@ -73,8 +76,10 @@ class Agent:
             frame_age_seconds=None if newest is None else max(0.0, watched.now_seconds() - newest),
             num_seen=watched.num_seen,
             num_encoded=self._perceive.num_encoded[camera],
+            num_unchanged=self._perceive.num_unchanged[camera],
             num_dropped=watched.num_dropped,
             num_reconnects=watched.num_reconnects,
+            num_abandoned=watched.num_abandoned,
             fill=self.memory.fill(camera),
         )
 

@@ -9,7 +9,7 @@ import av.error
 from streamer.errors import CameraError
 from streamer.secret import SecretUrl, redact
 
-__all__ = ["check_path", "from_ffmpeg"]
+__all__ = ["check_path", "from_ffmpeg", "is_wrong_transport"]
 
 _TLS_SCHEMES = ("rtsps", "https")
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
@@ -39,6 +39,11 @@ def check_path(path: str) -> Path:
         raise CameraError("refused", f"{path} may not be read by this user; give the right to read it") from error
     except OSError as error:
         raise CameraError("not_found", f"{path} cannot be opened ({error.strerror}); check the path") from error
+
+
+def is_wrong_transport(error: av.error.FFmpegError) -> bool:
+    """True where an RTSP server refused TCP, or UDP (its status 461), and may take the other."""
+    return error.errno == errno.EPROTONOSUPPORT
 
 
 def from_ffmpeg(
@@ -82,6 +87,10 @@ def from_ffmpeg(
         case av.error.InvalidDataError():
             what = "answers, but not with a video stream" if network else "is not a video"
             return CameraError("codec", f"{url} {what} that can be decoded; check that it plays in a video player")
+        case av.error.FFmpegError(errno=errno.EINVAL) if network and while_opening:
+            return CameraError(
+                "unsupported", f"{url} is no kind of stream that is opened from a network; name its video"
+            )
         case av.error.DecoderNotFoundError() | av.error.PatchWelcomeError():
             return CameraError(
                 "codec",
@@ -92,6 +101,11 @@ def from_ffmpeg(
         case av.error.ConnectionResetError() | av.error.BrokenPipeError() | av.error.EOFError():
             return CameraError(
                 "lost", f"{url} closed the connection; the camera may be restarting, or have too many viewers"
+            )
+        case av.error.OSError() if is_wrong_transport(error):
+            return CameraError(
+                "unsupported",
+                f"{url} refuses this transport; write transport: auto, or turn RTP over TCP on in the camera",
             )
         case av.error.OSError() if network and error.errno in _UNREACHABLE:
             return CameraError(
@@ -118,7 +132,8 @@ def _unexplained_network_error(error: av.error.FFmpegError, url: SecretUrl) -> C
         return CameraError("not_found", f"{url} names a host that nobody knows; check the name, or use the IP address")
     if url.scheme in _TLS_SCHEMES:
         plain = {"rtsps": "rtsp", "https": "http"}[url.scheme]
-        return CameraError("tls", f"{url} does not make a secure connection; check the port, or try {plain}://")
+        advice = f"check the port, try {plain}://, or write verify_tls: false if the camera signed its own certificate"
+        return CameraError("tls", f"{url} does not make a secure connection; {advice}")
     return CameraError("lost", f"{url} broke off while it was opened ({_reason(error, url)}); check the port")
 
 

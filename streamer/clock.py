@@ -3,11 +3,13 @@
 import threading
 import time
 
-__all__ = ["LiveClock", "PacedClock", "WallClock", "wall_seconds"]
+__all__ = ["LiveClock", "PacedClock", "WallClock", "wall_seconds", "wall_seconds_when"]
 
 _MAX_LAG_SECONDS = 2.0
 _HOLD_BACK_SECONDS = 1.0
 _SETTLE_SECONDS = 3.0
+_EDGE_SECONDS = 0.004
+_WAITED_SHARE = 0.5
 _MAX_TIES_LOST = 3
 _FORGET_SECONDS = 10.0
 _CATCH_UP_RATE = 0.5
@@ -20,15 +22,23 @@ class WallClock:
         self._lock = threading.Lock()
         self._last_seconds = 0.0
         self._last_monotonic_seconds = 0.0
+        self._rate = 1.0
 
     def seconds(self) -> float:
         return self.seconds_at(system_seconds=time.time(), monotonic_seconds=time.monotonic())
+
+    def seconds_when(self, monotonic_seconds: float) -> float:
+        """What it showed a moment ago, when time.monotonic() was so; later moments have later times."""
+        now_monotonic_seconds = time.monotonic()
+        now_seconds = self.seconds_at(system_seconds=time.time(), monotonic_seconds=now_monotonic_seconds)
+        return now_seconds - self._rate * max(0.0, now_monotonic_seconds - monotonic_seconds)
 
     def seconds_at(self, *, system_seconds: float, monotonic_seconds: float) -> float:
         """The reading for given readings of the two clocks below."""
         with self._lock:
             passed_seconds = max(0.0, monotonic_seconds - self._last_monotonic_seconds)
             at_least = self._last_seconds + _CATCH_UP_RATE * passed_seconds if self._last_seconds else 0.0
+            self._rate = _CATCH_UP_RATE if system_seconds < at_least else 1.0
             self._last_seconds = max(system_seconds, at_least)
             self._last_monotonic_seconds = monotonic_seconds
             return self._last_seconds
@@ -42,39 +52,81 @@ def wall_seconds() -> float:
     return _process_clock.seconds()
 
 
+def wall_seconds_when(monotonic_seconds: float) -> float:
+    """What `wall_seconds` was a moment ago, when time.monotonic() was so."""
+    return _process_clock.seconds_when(monotonic_seconds)
+
+
 class LiveClock:
-    """Gives a live picture its wall-clock time from its arrival, or None if it is late and should not be shown.
+    """Gives a live picture its time from its arrival, or None if it is late and should not be shown.
+
+    Times are on the clock of the arrivals: a monotonic one, so that no change of the system clock makes pictures late.
 
     A new client of an RTSP server first gets a backlog of some seconds in a burst, and a network stall ends in one.
     Such pictures are older than their arrival says. The least delayed picture so far ties the stream's own time stamps
-    to the wall clock; a later picture's time follows from it and is never later than its arrival. Late are: pictures of
-    the first burst (they come much faster than their time stamps), pictures more than 2 s behind, and what would not be
-    newer than the picture before. Time stamps that stay behind for a second are tied anew; after three times they are
-    not believed any more.
+    to the clock; a later picture's time follows from it and is never later than its arrival. Late are: the first
+    pictures, until one had to be waited for; pictures of the first burst (they come much faster than their time
+    stamps); pictures more than 2 s behind; and what would not be newer than the picture before. Time stamps that stay
+    behind for a second are tied anew, if reading waited for the packets meanwhile: who does not wait is drowning in
+    old packets. After three new ties the stamps are not believed any more.
     """
 
     def __init__(self, *, trusts_pts: bool) -> None:
         self._trusts_pts = trusts_pts
         self._num_ties_lost = 0
+        self._first_seconds: float | None = None
+        self._is_backlog = True
         self._offset_seconds: float | None = None
         self._settled_seconds = 0.0
         self._behind_since_seconds: float | None = None
+        self._behind_waited_seconds = 0.0
         self._last_arrival_seconds = 0.0
         self._last_pts_seconds = 0.0
         self._last_seconds: float | None = None
+        self.is_drowning = False
 
-    def time_of(self, *, arrival_seconds: float, pts_seconds: float | None) -> float | None:
-        """The picture's time in UTC epoch seconds, greater than any before; None: late."""
-        if self._trusts_pts and pts_seconds is not None:
-            time_seconds = self._time_from_pts(arrival_seconds, pts_seconds)
-        else:
-            time_seconds = arrival_seconds
+    def time_of(
+        self, *, arrival_seconds: float, pts_seconds: float | None, waited_seconds: float | None = None
+    ) -> float | None:
+        """The picture's time on the clock of the arrivals, greater than any before; None: late.
+
+        waited_seconds: how long reading waited for the picture's packet; None: not known.
+        """
+        time_seconds = self._from_arrival(arrival_seconds, pts_seconds, waited_seconds)
+        if self._is_in_backlog(arrival_seconds, waited_seconds):
+            return None
+        return self._newer(time_seconds)
+
+    def past_time_of(self, *, arrival_seconds: float, pts_seconds: float | None) -> float | None:
+        """As `time_of`, for a picture that is known to be old: by the tie that there is."""
+        if not self._trusts_pts or pts_seconds is None or self._offset_seconds is None:
+            return None
+        return self._newer(min(arrival_seconds, pts_seconds + self._offset_seconds))
+
+    def skip(self, *, arrival_seconds: float, pts_seconds: float | None, waited_seconds: float) -> None:
+        """A packet that is not decoded tells, too, whether the stream `is_drowning`."""
+        self._from_arrival(arrival_seconds, pts_seconds, waited_seconds)
+
+    def _newer(self, time_seconds: float | None) -> float | None:
         if time_seconds is None or (self._last_seconds is not None and time_seconds <= self._last_seconds):
             return None
         self._last_seconds = time_seconds
         return time_seconds
 
-    def _time_from_pts(self, arrival_seconds: float, pts_seconds: float) -> float | None:
+    def _is_in_backlog(self, arrival_seconds: float, waited_seconds: float | None) -> bool:
+        """Until a packet had to be waited for, pictures come from what had piled up; at most for a second."""
+        if self._is_backlog:
+            if self._first_seconds is None:
+                self._first_seconds = arrival_seconds
+            waited = waited_seconds is None or waited_seconds >= _EDGE_SECONDS
+            self._is_backlog = not waited and arrival_seconds - self._first_seconds < _HOLD_BACK_SECONDS
+        return self._is_backlog
+
+    def _from_arrival(
+        self, arrival_seconds: float, pts_seconds: float | None, waited_seconds: float | None
+    ) -> float | None:
+        if not self._trusts_pts or pts_seconds is None:
+            return arrival_seconds
         delay_seconds = arrival_seconds - pts_seconds
         if self._offset_seconds is None:
             self._tie(arrival_seconds, delay_seconds)
@@ -84,8 +136,10 @@ class LiveClock:
         self._last_arrival_seconds, self._last_pts_seconds = arrival_seconds, pts_seconds
         lag_seconds = delay_seconds - self._offset_seconds
         if lag_seconds > _MAX_LAG_SECONDS:
-            return self._hold_back(arrival_seconds, delay_seconds)
+            waited_seconds = passed_seconds if waited_seconds is None else waited_seconds
+            return self._hold_back(arrival_seconds, delay_seconds, waited_seconds)
         self._behind_since_seconds = None
+        self.is_drowning = False
         if lag_seconds <= 0:
             self._offset_seconds = delay_seconds
             in_burst = arrival_seconds < self._settled_seconds and passed_seconds < 0.5 * pts_step_seconds
@@ -93,11 +147,19 @@ class LiveClock:
         self._offset_seconds += lag_seconds * min(1.0, passed_seconds / _FORGET_SECONDS)
         return pts_seconds + self._offset_seconds
 
-    def _hold_back(self, arrival_seconds: float, delay_seconds: float) -> float | None:
-        """Far behind: None at first (a burst will catch up), a new tie when it stays so."""
+    def _hold_back(self, arrival_seconds: float, delay_seconds: float, waited_seconds: float) -> float | None:
+        """Far behind: None at first (a burst will catch up), a new tie when it stays so though packets are awaited."""
         if self._behind_since_seconds is None:
             self._behind_since_seconds = arrival_seconds
-        if arrival_seconds - self._behind_since_seconds < _HOLD_BACK_SECONDS:
+            self._behind_waited_seconds = 0.0
+            return None
+        self._behind_waited_seconds += waited_seconds
+        behind_seconds = arrival_seconds - self._behind_since_seconds
+        if behind_seconds < _HOLD_BACK_SECONDS:
+            return None
+        if self._behind_waited_seconds < _WAITED_SHARE * behind_seconds:
+            self.is_drowning = True
+            self._behind_since_seconds = None
             return None
         self._num_ties_lost += 1
         self._trusts_pts = self._num_ties_lost < _MAX_TIES_LOST
@@ -108,6 +170,7 @@ class LiveClock:
         self._offset_seconds = delay_seconds
         self._settled_seconds = arrival_seconds + _SETTLE_SECONDS
         self._behind_since_seconds = None
+        self.is_drowning = False
         self._last_arrival_seconds = arrival_seconds
         self._last_pts_seconds = arrival_seconds - delay_seconds
 

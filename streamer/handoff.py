@@ -1,7 +1,8 @@
 """Handoff: one slot between a capture thread and the event loop; knows no camera.
 
 Bound: one frame. When it is full: a live camera's newer frame replaces the older one and the drop is counted;
-a paced camera's thread waits until the frame is taken, so nothing is dropped.
+a paced camera's thread waits until the frame is taken, so nothing is dropped. A still frame never waits and never
+replaces: it lengthens the frame that is there.
 """
 
 import asyncio
@@ -38,13 +39,12 @@ class Handoff:
     def put(self, frame: Frame, quit: threading.Event) -> bool:
         """From the thread: puts the frame into the slot; False if `quit` came first."""
         with self._changed:
-            if self.blocking and not self._wait_until_empty(quit):
+            if self.blocking and not frame.is_still and not self._wait_until_empty(quit):
                 return False
             if quit.is_set():
                 return False
             if self._slot is not None:
-                self._num_dropped += 1
-                frame = _keep_gap(self._slot, frame)
+                frame = self._join(self._slot, frame)
             self._slot = frame
         self.notify()
         return True
@@ -59,8 +59,8 @@ class Handoff:
         with self._changed:
             frame, self._slot = self._slot, None
             if frame is not None:
-                self._num_taken += 1
-                self._newest_taken_seconds = frame.time_seconds
+                self._num_taken += frame.num_pictures
+                self._newest_taken_seconds = frame.end_seconds
                 if self._first_taken_seconds is None:
                     self._first_taken_seconds = frame.time_seconds
                 self._changed.notify_all()
@@ -86,11 +86,12 @@ class Handoff:
 
     @property
     def num_dropped(self) -> int:
-        """Frames replaced by newer ones before anyone took them."""
+        """Pictures replaced by newer ones before anyone took them."""
         return self._num_dropped
 
     @property
     def num_taken(self) -> int:
+        """Pictures that the taken frames stand for."""
         return self._num_taken
 
     @property
@@ -100,8 +101,15 @@ class Handoff:
 
     @property
     def newest_taken_seconds(self) -> float | None:
-        """Time of the newest frame that was taken, on the camera's clock."""
+        """Time of the newest picture that was taken, still or not, on the camera's clock."""
         return self._newest_taken_seconds
+
+    def _join(self, waiting: Frame, frame: Frame) -> Frame:
+        """What waits after `frame` came on top: a still one lengthens, another one replaces and keeps the gap."""
+        if frame.is_still:
+            return waiting.extended(frame)
+        self._num_dropped += waiting.num_pictures
+        return _keep_gap(waiting, frame)
 
     def _wait_until_empty(self, quit: threading.Event) -> bool:
         while self._slot is not None and not quit.is_set():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from encoders import VisionEncoder
@@ -13,19 +17,27 @@ from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.frame import Frame
 from streamer.picture import encode_jpeg
+from streamer.turns import MAX_BATCH, Taken, Turns
 
-MAX_BATCH = 16
+__all__ = ["MAX_BATCH", "Perceive"]
+
+log = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8]
+
 GATHER_SECONDS = 0.004
 """How long a batch waits for one more frame of a paced camera: less than encoding it alone would take."""
 
 
 class Perceive:
-    """One encoder batch over all cameras that have a frame, again and again.
+    """One encoder batch over all cameras that have a frame, again and again; a still frame is not encoded.
 
-    `pushed[camera]` is set after each push of that camera's frames; `newest_seconds[camera]` is the last one's time;
-    `due` is set when a ring has a window to consolidate.
-    A live camera's frame is always taken. A paced camera's frame stays in its handoff, and so holds the camera back,
-    while its ring has no room; who makes room sets `arrived`.
+    `pushed[camera]` is set after each push of that camera's frames; `newest_seconds[camera]` is the last picture's
+    time; `due` is set when a ring has a window to consolidate.
+
+    Counted per camera: `num_encoded` (frames that went through the encoder), `num_unchanged` (pictures that only
+    lengthened what memory has), `num_remembered` (both; in the end as many as were taken), `num_refused` (frames that
+    memory did not take, which is a fault).
     """
 
     def __init__(
@@ -42,24 +54,28 @@ class Perceive:
         self._device = device
         self._encoder = encoder
         self._memory = memory
+        self._turns = Turns(cameras, room=memory.room)
         self.pushed = [asyncio.Event() for _ in cameras]
         self.due = asyncio.Event()
         self.num_encoded = [0] * len(cameras)
+        self.num_unchanged = [0] * len(cameras)
+        self.num_remembered = [0] * len(cameras)
+        self.num_refused = [0] * len(cameras)
         self.newest_seconds: list[float | None] = [None] * len(cameras)
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await self._arrived.wait()
-            while frames := await self._take_batch():
-                await self._perceive(frames)
+            while await self._perceive(await self._take_batch()):
+                pass
 
-    async def _take_batch(self) -> list[tuple[int, Frame]]:
-        """Of a live camera its newest frame; of a paced one what comes within a moment, up to `MAX_BATCH` in all."""
-        frames: list[tuple[int, Frame]] = []
+    async def _take_batch(self) -> list[Taken]:
+        """Of each camera its frame; of a paced one what comes within a moment, up to `MAX_BATCH` in all."""
+        frames: list[Taken] = []
         while len(frames) < MAX_BATCH:
             self._arrived.clear()
-            taken = self._take(frames)
+            taken = self._turns.take(frames)
             frames += taken
             if not any(not self._cameras[index].live for index, _ in taken):
                 break
@@ -70,36 +86,83 @@ class Perceive:
                 break
         return frames
 
-    def _take(self, pending: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
-        taken = []
-        for index, camera in enumerate(self._cameras):
-            num_pending = sum(1 for other, _ in pending if other == index)
-            has_room = self._memory.room(index) > num_pending if not camera.live else not num_pending
-            if has_room and (frame := camera.take_nowait()) is not None:
-                taken.append((index, frame))
-        return taken
+    async def _perceive(self, frames: list[Taken]) -> bool:
+        """False where there was nothing. Empties `frames`, so that no pixels are held longer than needed."""
+        if not frames:
+            return False
+        pixels = [frame.pixels for _, frame in frames if not frame.is_still]
+        entries = [_Entry.of(index, frame) for index, frame in frames]
+        frames.clear()
+        encoded = await self._encode(pixels) if pixels else []
+        is_due = await self._device.run(Priority.ENCODE, lambda: self._remember(entries, encoded))
+        for entry in entries:
+            index = entry.camera
+            self.num_encoded[index] += entry.has_pixels
+            self.num_unchanged[index] += entry.num_pictures - entry.has_pixels
+            self.num_remembered[index] += entry.num_pictures
+            self.newest_seconds[index] = entry.end_seconds
+            self.pushed[index].set()
+        if is_due:
+            self.due.set()
+        return True
 
-    async def _perceive(self, frames: list[tuple[int, Frame]]) -> None:
-        pixels = [frame.pixels for _, frame in frames]
+    async def _encode(self, pixels: list[Pixels]) -> list[tuple[Tensor, bytes]]:
+        """Tokens [N, W] and key picture of each. Empties `pixels`."""
         tokens, pictures = await asyncio.gather(
             self._device.run(Priority.ENCODE, lambda: self._encoder.encode(pixels)),
             asyncio.to_thread(lambda: [encode_jpeg(picture) for picture in pixels]),
         )
-        is_due = await self._device.run(Priority.ENCODE, lambda: self._push(frames, tokens, pictures))
-        for index, frame in frames:
-            self.num_encoded[index] += 1
-            self.newest_seconds[index] = frame.time_seconds
-            self.pushed[index].set()
-        if is_due:
-            self.due.set()
+        pixels.clear()
+        return list(zip(tokens, pictures, strict=True))
 
-    def _push(self, frames: list[tuple[int, Frame]], tokens: Tensor, pictures: list[bytes]) -> bool:
-        for row, (index, frame) in enumerate(frames):
+    def _remember(self, entries: list[_Entry], encoded: list[tuple[Tensor, bytes]]) -> bool:
+        """On the device thread: all into memory, in order; one camera's fault stays its own. True: a ring is due."""
+        new = iter(encoded)
+        for entry in entries:
+            tokens_and_picture = next(new) if entry.has_pixels else None
+            try:
+                self._remember_one(entry, tokens_and_picture)
+            except ValueError:
+                self.num_refused[entry.camera] += 1
+                log.exception("camera %s: memory refused a frame", self._cameras[entry.camera].name)
+        return any(self._memory.is_due(entry.camera) for entry in entries)
+
+    def _remember_one(self, entry: _Entry, encoded: tuple[Tensor, bytes] | None) -> None:
+        start_seconds, num_unchanged = entry.time_seconds, entry.num_pictures
+        if encoded is not None:
+            tokens, picture = encoded
             self._memory.push(
-                index,
-                tokens[row],
-                time_seconds=frame.time_seconds,
-                picture=pictures[row],
-                gap_start_seconds=frame.gap_start_seconds if frame.gap_before else None,
+                entry.camera,
+                tokens,
+                time_seconds=entry.time_seconds,
+                picture=picture,
+                gap_start_seconds=entry.gap_start_seconds,
             )
-        return any(self._memory.is_due(index) for index, _ in frames)
+            num_unchanged -= 1
+        if num_unchanged:
+            self._memory.extend(
+                entry.camera, start_seconds=start_seconds, end_seconds=entry.end_seconds, num_frames=num_unchanged
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What memory is told of a frame, beside its tokens."""
+
+    camera: int
+    time_seconds: float
+    end_seconds: float
+    gap_start_seconds: float | None
+    num_pictures: int
+    has_pixels: bool
+
+    @classmethod
+    def of(cls, camera: int, frame: Frame) -> _Entry:
+        return cls(
+            camera,
+            frame.time_seconds,
+            frame.end_seconds,
+            frame.gap_start_seconds if frame.gap_before else None,
+            frame.num_pictures,
+            not frame.is_still,
+        )

@@ -18,10 +18,13 @@ class RateMeter:
         self._times: deque[float] = deque(maxlen=_WINDOW_EVENTS)
         self._num_events = 0
 
-    def count(self) -> None:
+    def count(self, num_events: int = 1) -> None:
+        """`num_events` happened just now, or since the last call."""
         with self._lock:
-            self._times.append(time.monotonic())
-            self._num_events += 1
+            now, last = time.monotonic(), self._times[-1] if self._times else None
+            for index in range(max(1, num_events - _WINDOW_EVENTS + 1), num_events + 1):
+                self._times.append(now if last is None else last + (now - last) * index / num_events)
+            self._num_events += num_events
 
     @property
     def num_events(self) -> int:

@@ -1,6 +1,6 @@
 """Sampler: which pictures deserve encoding, and the privacy masks; knows no decoder. Runs in the capture thread.
 
-The rate is decided by a picture's time alone, before any conversion. The change detector will join it here.
+The rate is decided by a picture's time alone, before any conversion.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ class Sampler:
         for mask in masks:
             if len(mask) < 3:
                 raise ValueError(f"a mask needs at least 3 points, got {len(mask)}")
+        self.masks = tuple(masks)
         self._period_seconds = 1.0 / fps
         self._masks = [np.asarray(mask, dtype=np.float64) for mask in masks]
         self._due_seconds: float | None = None

@@ -27,9 +27,12 @@ __all__ = [
     "ArchiveSettings",
     "CameraKind",
     "CameraSettings",
+    "Decode",
+    "Isolation",
     "MqttSettings",
     "Settings",
     "SummarySettings",
+    "Transport",
     "WebSettings",
     "load_settings",
     "settings_from_sources",
@@ -38,6 +41,9 @@ __all__ = [
 SCHEMES = "rtsp://, rtsps://, http://, https://, a file's path, /dev/videoN or demo://yard"
 
 CameraKind = Literal["rtsp", "http", "file", "device", "demo"]
+Transport = Literal["auto", "tcp", "udp"]
+Decode = Literal["auto", "cpu", "cuda", "vaapi", "qsv", "videotoolbox"]
+Isolation = Literal["auto", "thread", "process"]
 _KINDS: dict[str, CameraKind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "demo": "demo"}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -63,13 +69,30 @@ class _Strict(BaseModel):
 
 
 class CameraSettings(_Strict):
-    """One camera. `speed` and `start` are for files: a ceiling on the pace, and when the recording was made."""
+    """One camera.
+
+    enabled       false: known by name, but neither opened nor watched
+    transport     rtsp:// only; auto: TCP, and UDP where the camera refuses TCP
+    decode        auto: hardware where the machine has it, else the CPU
+    isolation     thread: reads in a thread; process: in a child process, which can be killed; auto: in a thread, and
+                  in a process once two threads hung
+    verify_tls    rtsps:// and https://: false (as most cameras sign their own certificate) encrypts, but does not check
+                  who answers
+    skip_still    an unchanged scene costs almost nothing: it lengthens the newest memory, but is not encoded again
+    speed, start  for files: a ceiling on the pace, and when the recording was made
+    """
 
     name: CameraName
     url: SecretUrl
+    enabled: bool = True
     fps: Annotated[float, Field(gt=0, le=60)] = 2.0
     masks: tuple[Mask, ...] = ()
     rules: dict[CameraName, Annotated[str, Field(min_length=1, max_length=500)]] = {}
+    transport: Transport = "auto"
+    decode: Decode = "auto"
+    isolation: Isolation = "auto"
+    verify_tls: bool = False
+    skip_still: bool = True
     speed: Annotated[float, Field(gt=0)] | None = None
     start: Annotated[float, BeforeValidator(_epoch), Field(ge=0)] | None = None
 
@@ -88,6 +111,14 @@ class CameraSettings(_Strict):
             if getattr(self, key) is not None and self.kind != "file":
                 hint = "; put speed into its URL: demo://yard?speed=2" if self.kind == "demo" and key == "speed" else ""
                 raise ValueError(f"{key} is for files, and {self.url} is none{hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_the_network(self) -> "CameraSettings":
+        if self.transport != "auto" and self.kind != "rtsp":
+            raise ValueError(f"transport is for rtsp:// cameras, and {self.url} is none; remove it")
+        if self.verify_tls and self.url.scheme not in ("rtsps", "https"):
+            raise ValueError(f"verify_tls is for rtsps:// and https://, and {self.url} is neither; remove it")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """What a capture loop reads from: a Source of Pictures, chosen by scheme; knows no decoder until asked for one."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from streamer.clock import wall_seconds
 if TYPE_CHECKING:
     from streamer.settings import CameraSettings
 
-__all__ = ["Picture", "Source", "SourceCounts", "SourceInfo", "open_source"]
+__all__ = ["Picture", "Source", "SourceCounts", "SourceInfo", "open_source", "pause"]
 
 OPEN_TIMEOUT_SECONDS = 10.0
 READ_TIMEOUT_SECONDS = 10.0
@@ -34,14 +35,21 @@ class Picture(Protocol):
     def rgb(self) -> NDArray[np.uint8]:
         """Converts or draws: uint8 [H, W, 3] RGB, contiguous, writable, owned by the caller."""
 
+    def gray(self, width: int) -> NDArray[np.uint8]:
+        """A small, cheap grey picture: uint8 [h, width], upright as `rgb` is, owned by the caller."""
+
 
 class Source(AbstractContextManager["Source"], Protocol):
     """An open camera or file. Iterating blocks; the end of the iteration is the end of a finite source.
 
-    live  True: runs on the wall clock, newest wins. False: paced, nothing may be lost
+    live             True: runs on the wall clock, newest wins. False: paced, nothing may be lost
+    key_frames_only  set at any time by the thread that iterates: the scene is still, so decode key frames only. A
+                     source that cannot ignores it
 
     Raises while iterating: CameraError. A live source that ends raises CameraError("lost", ...).
     """
+
+    key_frames_only: bool
 
     @property
     def live(self) -> bool: ...
@@ -53,20 +61,69 @@ class Source(AbstractContextManager["Source"], Protocol):
 
 @dataclass(slots=True)
 class SourceCounts:
-    """What a source decoded but did not show; lives longer than one connection."""
+    """What a source read, and what of it it did not show; plain values, and lives longer than one connection.
 
+    num_packets                     packets of the video stream
+    num_skipped                     packets that were not decoded: the scene was still, or the stream was behind
+    num_corrupt                     damaged pictures
+    num_late                        pictures that were too old to be shown
+    last_arrival_monotonic_seconds  time.monotonic() when the newest packet of the video came; None: none yet
+    alive_monotonic_seconds         time.monotonic() when the source last came out of FFmpeg, or out of a pause
+    transport                       "tcp" or "udp": what worked last
+    hardware_failed                 decoding on hardware gave no picture: the CPU decodes from now on
+    """
+
+    num_packets: int = 0
+    num_skipped: int = 0
     num_corrupt: int = 0
     num_late: int = 0
+    last_arrival_monotonic_seconds: float | None = None
+    alive_monotonic_seconds: float = 0.0
+    transport: str | None = None
+    hardware_failed: bool = False
+
+    def count_arrival(self) -> None:
+        """A packet of the video came just now."""
+        self.num_packets += 1
+        self.last_arrival_monotonic_seconds = self.alive_monotonic_seconds = time.monotonic()
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """Since the newest packet of the video; None before the first."""
+        last_seconds = self.last_arrival_monotonic_seconds
+        return None if last_seconds is None else time.monotonic() - last_seconds
+
+    def count_alive(self) -> None:
+        """The source is at work, though nothing came."""
+        self.alive_monotonic_seconds = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a stream says of itself."""
+    """What a stream says of itself.
+
+    decoder    "h264", or with hardware "h264 on cuda"
+    transport  how an RTSP camera sends: "tcp" or "udp"
+    """
 
     codec: str
     width: int
     height: int
     fps_announced: float | None
+    decoder: str = ""
+    transport: str | None = None
+
+
+def pause(quit: threading.Event, seconds: float, counts: SourceCounts) -> bool:
+    """For a source that waits on purpose: True if `quit` came. It shows a sign of life every second."""
+    until_seconds = time.monotonic() + seconds
+    while not quit.is_set():
+        counts.count_alive()
+        left_seconds = until_seconds - time.monotonic()
+        if left_seconds <= 0:
+            return False
+        quit.wait(min(left_seconds, 1.0))
+    return True
 
 
 def open_source(
@@ -91,7 +148,9 @@ def open_source(
     if settings.kind == "demo":
         from streamer.yard.source import YardSource
 
-        source: Source = YardSource.from_url(settings.url.reveal(), start_seconds=start_seconds, quit=quit)
+        source: Source = YardSource.from_url(
+            settings.url.reveal(), start_seconds=start_seconds, quit=quit, counts=counts
+        )
         return source
     from streamer.av_source import AvSource
 
@@ -104,4 +163,7 @@ def open_source(
         counts=counts,
         open_timeout_seconds=open_timeout_seconds,
         read_timeout_seconds=read_timeout_seconds,
+        transport=settings.transport,
+        decode=settings.decode,
+        verify_tls=settings.verify_tls,
     )

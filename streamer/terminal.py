@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
+from rich.box import HORIZONTALS
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,14 @@ from streamer.errors import LongwatchError
 from streamer.questions import Answer, Asked
 
 REFRESH_SECONDS = 0.5
-_STYLES = {"live": "green", "connecting": "yellow", "stale": "yellow", "offline": "red", "ended": "cyan"}
+_STYLES = {
+    "live": "green",
+    "connecting": "yellow",
+    "stale": "yellow",
+    "offline": "red",
+    "ended": "cyan",
+    "disabled": "dim",
+}
 _LEAVE = ("quit", "exit", "q")
 
 
@@ -171,20 +179,39 @@ def evidence_text(answer: Answer) -> Text:
 
 
 def check_table(reports: Sequence[CheckReport]) -> Table:
-    """What the `check` command found, a row per camera."""
-    table = Table("camera", "address", "", "codec", "size", "fps announced", "fps measured", "first frame")
+    """What the `check` command found: a row per camera, with its address, what it sends, and what to change."""
+    table = Table("camera", "", "address, stream, advice", box=HORIZONTALS, show_lines=True)
     for report in reports:
-        table.add_row(
-            Text(report.camera),
-            Text(report.url),
-            Text("ok", "green") if report.ok else Text(report.error.code if report.error else "failed", "red"),
-            report.codec or "-",
-            f"{report.width}x{report.height}" if report.width else "-",
-            "-" if report.fps_announced is None else f"{report.fps_announced:.1f}",
-            "-" if report.fps_measured is None else f"{report.fps_measured:.1f}",
-            "-" if report.first_frame_seconds is None else f"{report.first_frame_seconds:.1f} s",
-        )
+        lines = [Text(report.url, "bold")]
+        if report.has_picture:
+            lines.append(Text(" · ".join(_stream_words(report))))
+        lines += [Text(f"→ {advice}", "yellow") for advice in report.advice]
+        state = Text("ok", "green") if report.ok else Text(report.error.code if report.error else "failed", "red")
+        table.add_row(Text(report.camera), state, Text("\n").join(lines), style=None)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    table.columns[2].overflow = "fold"
     return table
+
+
+def _stream_words(report: CheckReport) -> Iterator[str]:
+    """What a person wants to know of a stream, a few words each."""
+    yield f"{report.codec} {report.width}x{report.height}" if report.codec else f"{report.width}x{report.height}"
+    if report.transport:
+        yield report.transport.upper()
+    if report.live and report.decoder:
+        device = report.decoder.partition(" on ")[2]
+        spare = f" ({report.hardware[0]} is there)" if report.hardware and not device else ""
+        yield f"decoded on {device or 'the CPU'}{spare}"
+    if report.fps_measured is not None:
+        announced = "" if report.fps_announced is None else f" of {report.fps_announced:.1f} announced"
+        yield f"{report.fps_measured:.1f} frames per second{announced}"
+    if report.key_frame_seconds is not None:
+        yield f"key frame every {report.key_frame_seconds:.1f} s{' or more' if report.is_key_frame_bound else ''}"
+    if report.lag_seconds is not None:
+        yield f"lag {1000 * report.lag_seconds:.0f} ms"
+    yield f"first frame after {report.first_frame_seconds:.1f} s"
+    if report.num_corrupt:
+        yield f"{report.num_corrupt} pictures damaged"
 
 
 def _addressed(agent: Agent, line: str) -> tuple[int, str]:

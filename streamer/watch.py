@@ -37,6 +37,9 @@ class Plan:
 
 async def watch(settings: Settings, model: LanguageModel, plan: Plan, terminal: Terminal) -> int:
     """Returns the exit status: 0 done, 1 where a camera gave no frame or a question got no answer."""
+    if not any(camera.enabled for camera in settings.cameras.values()):
+        terminal.fail("every camera is disabled; write enabled: true in the settings of those to be watched")
+        return 1
     with _stop_on_sigterm():
         async with run_agent(settings, model) as agent:
             if not plan.questions and terminal.is_interactive and plan.for_seconds is None:
@@ -59,6 +62,8 @@ async def check(settings: Settings) -> list[CheckReport]:
 async def _ask_camera(agent: Agent, camera: int, plan: Plan, terminal: Terminal, turn: asyncio.Lock) -> bool:
     """Asks one camera all questions at its own time; answers are printed camera by camera. False where one got none."""
     watched = agent.cameras[camera]
+    if not watched.settings.enabled:
+        return True
     if not await _first_frame(agent, camera):
         async with turn:
             terminal.fail(_no_frame(agent, camera))
@@ -92,6 +97,8 @@ async def _ask(agent: Agent, camera: int, question: str) -> Asked | QuestionErro
 async def _watch_camera(agent: Agent, camera: int, plan: Plan, terminal: Terminal, turn: asyncio.Lock) -> bool:
     """Until `for_seconds` of the camera's clock have passed since its first frame; without them, until a file's end."""
     watched = agent.cameras[camera]
+    if watched.state.status == "disabled":
+        return True
     while not agent.is_over(camera) and not await agent.wait_for_frame(camera, timeout_seconds=FIRST_FRAME_SECONDS):
         continue
     await agent.wait_until(camera, math.inf if plan.for_seconds is None else _since_first(watched, plan.for_seconds))
@@ -111,6 +118,8 @@ def _no_frame(agent: Agent, camera: int) -> LongwatchError:
     watched = agent.cameras[camera]
     if watched.state.error is not None:
         return watched.state.error
+    if watched.state.status == "disabled":
+        return NotReadyError(f"camera {watched.name} is disabled; write enabled: true in its settings")
     if watched.state.status == "ended":
         return CameraError("codec", f"{watched.settings.url} holds no picture that can be decoded; is it a video?")
     return NotReadyError(
@@ -126,7 +135,8 @@ async def _first_frame(agent: Agent, camera: int) -> bool:
         if await agent.wait_for_frame(camera, timeout_seconds=min(0.3, left_seconds)):
             return True
         error = watched.state.error
-        if agent.is_over(camera) or (error is not None and error.code in _HOPELESS):
+        is_hopeless = error is not None and error.code in _HOPELESS
+        if agent.is_over(camera) or is_hopeless or watched.state.status == "disabled":
             return False
     return False
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.clock import wall_seconds
 from streamer.errors import CameraError
+from streamer.source import SourceCounts, pause
 from streamer.yard.render import render
 from streamer.yard.world import FRAMES_PER_SECOND, World
 
@@ -22,17 +23,30 @@ _MAX_SPEED = 10_000.0
 _EXPECTED = "expected demo://yard?seed=7&speed=1"
 
 
-@dataclass(frozen=True, slots=True)
 class YardPicture:
-    """One moment of a world."""
+    """One moment of a world, drawn once, when it is asked for."""
 
-    world: World
-    time_seconds: float
-    pts_seconds: float
+    def __init__(self, world: World, time_seconds: float, pts_seconds: float) -> None:
+        self.time_seconds = time_seconds
+        self.pts_seconds = pts_seconds
+        self._world = world
+        self._drawn: NDArray[np.uint8] | None = None
 
     def rgb(self) -> NDArray[np.uint8]:
-        """Draws it: uint8 [360, 640, 3]."""
-        return render(self.world.state_at(self.time_seconds))
+        """uint8 [360, 640, 3]."""
+        return self._draw().copy()
+
+    def gray(self, width: int) -> NDArray[np.uint8]:
+        """uint8 [h, width]."""
+        pixels = cv2.cvtColor(self._draw(), cv2.COLOR_RGB2GRAY)
+        height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+        small: NDArray[np.uint8] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        return small
+
+    def _draw(self) -> NDArray[np.uint8]:
+        if self._drawn is None:
+            self._drawn = render(self._world.state_at(self.time_seconds))
+        return self._drawn
 
 
 class YardSource:
@@ -42,15 +56,27 @@ class YardSource:
     Any other speed: paced, on its own clock from `start_seconds`, at most `speed` times as fast as the wall clock.
     """
 
-    def __init__(self, *, seed: int, speed: float, start_seconds: float, quit: threading.Event) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        speed: float,
+        start_seconds: float,
+        quit: threading.Event,
+        counts: SourceCounts | None = None,
+    ) -> None:
         self.live = speed == 1
+        self.key_frames_only = False  # every picture is drawn whole
         self._world = World(seed)
         self._speed = speed
         self._start_seconds = start_seconds
         self._quit = quit
+        self._counts = counts or SourceCounts()
 
     @classmethod
-    def from_url(cls, url: str, *, start_seconds: float, quit: threading.Event) -> YardSource:
+    def from_url(
+        cls, url: str, *, start_seconds: float, quit: threading.Event, counts: SourceCounts | None = None
+    ) -> YardSource:
         """Raises: CameraError ("unsupported") for another host, key or value than demo://yard?seed=..&speed=.. has."""
         parts = urlsplit(url)
         values = parse_qs(parts.query, keep_blank_values=True)
@@ -65,7 +91,7 @@ class YardSource:
         if seed < 0 or not 0 < speed <= _MAX_SPEED:
             limits = f"seed must be 0 or more and speed above 0, at most {_MAX_SPEED:.0f}"
             raise CameraError("unsupported", f"{url}: {limits}; {_EXPECTED}")
-        return cls(seed=seed, speed=speed, start_seconds=start_seconds, quit=quit)
+        return cls(seed=seed, speed=speed, start_seconds=start_seconds, quit=quit, counts=counts)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +118,7 @@ class YardSource:
         while not self._quit.is_set():
             pts_seconds = index / FRAMES_PER_SECOND
             ahead_seconds = began_monotonic_seconds + pts_seconds / self._speed - time.monotonic()
-            if ahead_seconds > 0 and self._quit.wait(ahead_seconds):
+            if ahead_seconds > 0 and pause(self._quit, ahead_seconds, self._counts):
                 return
             yield YardPicture(self._world, self._start_seconds + pts_seconds, pts_seconds)
             index += 1

@@ -164,6 +164,46 @@ def test_an_unchanged_frame_extends_the_newest_until_that_is_merged() -> None:
         push(ring, 2, end_seconds=4.0)
 
 
+def test_several_unchanged_frames_extend_at_once() -> None:
+    ring = ring_of()
+    push(ring, 1)
+    assert ring.extend_newest(0, end_seconds=9.0, num_frames=16)
+    assert (ring.view(0).ends[0], ring.view(0).weights[0], ring.num_frames(0)) == (9, 17, 1)
+    with pytest.raises(ValueError, match="'num_frames': 0"):
+        ring.extend_newest(0, end_seconds=9.0, num_frames=0)
+    with pytest.raises(ValueError, match="backwards"):
+        ring.extend_newest(0, end_seconds=8.0)
+    assert (ring.view(0).ends[0], ring.view(0).weights[0]) == (9, 17)
+
+
+def test_the_newest_frame_is_repeated_with_tokens_and_picture_once_it_is_merged() -> None:
+    ring = ring_of(num_tokens=2)
+    push(ring, 1, picture=b"jpeg")
+    merge_due(ring, 5.0, flush=True)
+    assert ring.repeat_newest(0, start_seconds=6.0, end_seconds=9.0, num_frames=4) is None
+    assert ring.extend_newest(0, end_seconds=10.0)
+    view = ring.view(0)
+    assert view.tokens[1].tolist() == view.tokens[0].tolist() == [[1.0] * 3] * 2
+    assert (view.starts[1], view.ends[1], view.weights[1]) == (6, 10, 5)
+    assert view.gap_before.tolist() == [False, False]
+    assert view.unmerged.tolist() == [False, True]
+    assert ring.picture(0, 1) == b"jpeg"
+
+
+def test_a_repeated_frame_takes_the_place_of_the_oldest_like_any_other() -> None:
+    ring = ring_of()
+    for index in range(36):
+        push(ring, index)
+    assert ring.repeat_newest(0, start_seconds=36.0, end_seconds=37.0) == (0.0, 1.0)
+    assert ring.view(0).tokens[-2:, 0, 0].tolist() == [35, 35]
+    assert ring.num_overrun == [1]
+
+
+def test_a_frame_that_never_was_cannot_be_repeated_and_fails() -> None:
+    with pytest.raises(ValueError, match="no frame to repeat"):
+        ring_of().repeat_newest(0, start_seconds=1.0, end_seconds=1.0)
+
+
 def test_a_frame_keeps_its_picture_while_it_is_in_the_ring() -> None:
     ring = ring_of()
     for index in range(40):

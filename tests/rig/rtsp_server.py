@@ -1,10 +1,11 @@
 """A real RTSP server that plays files as live cameras, in real time and for ever; knows nothing of Longwatch.
 
     python rtsp_server.py PORT live=FILE [second=FILE ...] [--auth basic|digest USER PASSWORD] [--corrupt SHARE]
+                          [--protocols tcp|udp]
 
 Packets are demuxed by PyAV and pushed through GStreamer without encoding them again (H.264 and H.265, TCP and UDP).
 All clients of a path share one feed; it starts at the first frame with the first client.
-Prints "listening PORT" when it is ready.
+Prints "listening PORT" when it is ready, and "feed PATH SECONDS" when a feed starts: time.monotonic() of its packet 0.
 """
 
 import argparse
@@ -30,7 +31,7 @@ HEADER_BYTES = 40
 PIPELINE = (
     "( appsrc name=src is-live=true format=time do-timestamp=false block=false max-bytes=20000000 "
     "caps=video/x-{codec},stream-format=byte-stream,alignment=au "
-    "! {codec}parse config-interval=-1 ! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+    "! {codec}parse config-interval=-1 ! rtp{codec}pay name=pay0 pt=96 )"
 )
 
 
@@ -39,9 +40,10 @@ class LiveFactory(GstRtspServer.RTSPMediaFactory):
 
     __gtype_name__ = "LiveFactory"
 
-    def __init__(self, path: str, *, corrupt: float) -> None:
+    def __init__(self, path: str, *, mount: str, corrupt: float) -> None:
         super().__init__()
         self.path = path
+        self.mount = mount
         self.corrupt = corrupt
         with av.open(path) as container:
             self.codec = {"hevc": "h265"}.get(container.streams.video[0].codec_context.name, "h264")
@@ -62,6 +64,7 @@ class LiveFactory(GstRtspServer.RTSPMediaFactory):
     def feed(self, source: object, stop: threading.Event) -> None:
         """Pushes packets when they are due, until nobody listens any more."""
         started = time.monotonic()
+        print("feed", self.mount, started, flush=True)
         for data, dts_seconds, pts_seconds in endless_packets(self.path, self.codec):
             if stop.wait(max(0.0, started + dts_seconds - time.monotonic())):
                 return
@@ -127,6 +130,7 @@ def main() -> None:
     parser.add_argument("mounts", nargs="+", metavar="PATH=FILE")
     parser.add_argument("--auth", nargs=3, metavar=("KIND", "USER", "PASSWORD"))
     parser.add_argument("--corrupt", type=float, default=0.0, metavar="SHARE")
+    parser.add_argument("--protocols", choices=["tcp", "udp"])
     arguments = parser.parse_args()
     random.seed(0)
     Gst.init(None)
@@ -138,7 +142,9 @@ def main() -> None:
     mounts = server.get_mount_points()
     for mount in arguments.mounts:
         path, _, file = mount.partition("=")
-        factory = LiveFactory(file, corrupt=arguments.corrupt)
+        factory = LiveFactory(file, mount=path, corrupt=arguments.corrupt)
+        if arguments.protocols:
+            factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, arguments.protocols.upper()))
         if arguments.auth:
             factory.set_permissions(user_may_watch())
         mounts.add_factory("/" + path.lstrip("/"), factory)

@@ -1,6 +1,7 @@
 """Starting and stopping the real servers of the tests, by process id and with bounds."""
 
 import base64
+import contextlib
 import http.server
 import itertools
 import select
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,11 @@ class RtspServer:
 
     port: int
     process: subprocess.Popen[str]
+    feeds: dict[str, float] = field(default_factory=dict)
+
+    def feed_started_seconds(self, path: str = "live") -> float:
+        """time.monotonic() when packet 0 of the newest feed went out; packet k goes out at its own pts after that."""
+        return self.feeds[path]
 
     def url(self, path: str = "live", *, user_info: str = "") -> str:
         return f"rtsp://{user_info}{'@' if user_info else ''}127.0.0.1:{self.port}/{path}"
@@ -49,12 +55,18 @@ class RtspServer:
 
 
 def start_rtsp_server(
-    mounts: dict[str, Path], *, port: int, auth: tuple[str, str, str] | None = None, corrupt: float = 0.0
+    mounts: dict[str, Path],
+    *,
+    port: int,
+    auth: tuple[str, str, str] | None = None,
+    corrupt: float = 0.0,
+    protocols: str | None = None,
 ) -> RtspServer:
     """Starts a server and waits until it listens; raises RuntimeError with its own words when it does not."""
     command = [sys.executable, str(RTSP_SERVER), str(port), *(f"{path}={file}" for path, file in mounts.items())]
     command += ["--auth", *auth] if auth else []
     command += ["--corrupt", str(corrupt)] if corrupt else []
+    command += ["--protocols", protocols] if protocols else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     server = RtspServer(port, process)
     assert process.stdout is not None
@@ -67,7 +79,16 @@ def start_rtsp_server(
         server.stop()
         raise RuntimeError(f"the RTSP server did not start within {START_SECONDS:.0f} s: {words or 'it says nothing'}")
     threading.Thread(target=process.stderr.read, daemon=True).start()  # so that its pipe never fills
+    threading.Thread(target=_note_feeds, args=(server,), daemon=True).start()
     return server
+
+
+def _note_feeds(server: RtspServer) -> None:
+    assert server.process.stdout is not None
+    with contextlib.suppress(ValueError):  # closed while it was read
+        for line in server.process.stdout:
+            _, path, seconds = line.split()
+            server.feeds[path] = float(seconds)
 
 
 class SilentServer:

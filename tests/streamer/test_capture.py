@@ -8,51 +8,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from streamer.capture import Camera
-from streamer.frame import Frame
-from streamer.settings import CameraSettings
+from streamer.patience import Patience
 from tests.rig.servers import RtspServer, SilentServer, free_port
+from tests.streamer.watching import frames, settings, take, until
 
 Serve = Callable[..., RtspServer]
-
-
-def settings(url: object, **fields: object) -> CameraSettings:
-    return CameraSettings.model_validate({"name": "front", "url": str(url), **fields})
-
-
-async def frames(camera: Camera, arrived: asyncio.Event, *, within_seconds: float = 15.0) -> AsyncIterator[Frame]:
-    """Frames as they arrive, until the camera ended; fails when none comes in time."""
-    while True:
-        if (frame := camera.take_nowait()) is not None:
-            yield frame
-        elif camera.ended.is_set():
-            return
-        else:
-            await asyncio.wait_for(arrived.wait(), within_seconds)
-            arrived.clear()
-
-
-async def take(camera: Camera, arrived: asyncio.Event, count: int) -> list[Frame]:
-    taken: list[Frame] = []
-    async with asyncio.timeout(20):
-        async for frame in frames(camera, arrived):
-            taken.append(frame)
-            if len(taken) == count:
-                break
-    return taken
-
-
-async def until(camera: Camera, *statuses: str, within_seconds: float = 15.0) -> None:
-    async with asyncio.timeout(within_seconds):
-        while camera.state.status not in statuses:
-            await camera.changed.wait()
-            camera.changed.clear()
 
 
 @pytest.fixture
@@ -309,7 +276,7 @@ async def test_an_unknown_path_is_told(rtsp_server: Serve) -> None:
 async def test_a_frozen_camera_is_stale_and_goes_on_after_a_gap(rtsp_server: Serve) -> None:
     server, arrived = rtsp_server(), asyncio.Event()
 
-    async with Camera(settings(server.url(), fps=10), arrived=arrived, stale_after_seconds=1.0) as camera:
+    async with Camera(settings(server.url(), fps=10), arrived=arrived, patience=Patience(stale=1.0)) as camera:
         await take(camera, arrived, 3)
         os.kill(server.process.pid, signal.SIGSTOP)
         try:
@@ -368,6 +335,9 @@ class _Drawn:
         if self._fails:
             raise ZeroDivisionError("a fault in a source")
         return np.zeros((4, 4, 3), np.uint8)
+
+    def gray(self, width: int) -> np.ndarray:
+        return np.full((width, width), int(self.time_seconds * 97) % 250, np.uint8)
 
 
 class _Drawing:

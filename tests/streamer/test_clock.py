@@ -1,6 +1,7 @@
 """Times never go back, bursts are not shown as new, files run on start + pts, pauses between tries are bounded."""
 
 import itertools
+import time
 
 import pytest
 
@@ -79,6 +80,54 @@ def test_without_stamps_the_arrival_counts_once() -> None:
     assert shown([(0.0, None), (0.1, None), (0.1, None)], trusts_pts=False) == [0.0, 0.1, None]
 
 
+def test_the_first_pictures_are_left_out_until_one_had_to_be_waited_for() -> None:
+    clock = LiveClock(trusts_pts=True)
+    read = [(0.000, 0.0, 0.0), (0.001, 0.1, 0.0), (0.002, 0.2, 0.0), (0.090, 0.3, 0.088), (0.190, 0.4, 0.1)]
+
+    times = [clock.time_of(arrival_seconds=at, pts_seconds=pts, waited_seconds=waited) for at, pts, waited in read]
+
+    assert times == [None, None, None, 0.09, 0.19]
+
+
+def test_a_camera_that_is_never_waited_for_is_shown_after_a_second() -> None:
+    clock = LiveClock(trusts_pts=False)
+
+    times = [clock.time_of(arrival_seconds=at / 10, pts_seconds=None, waited_seconds=0.0) for at in range(13)]
+
+    assert times[:10] == [None] * 10
+    assert times[10:] == [1.0, 1.1, 1.2]
+
+
+def test_who_drowns_in_old_packets_is_never_told_that_they_are_new() -> None:
+    clock = LiveClock(trusts_pts=True)
+    at_edge = [clock.time_of(arrival_seconds=n / 10, pts_seconds=n / 10, waited_seconds=0.09) for n in range(20)]
+    drowning = [
+        clock.time_of(arrival_seconds=2 + n / 5, pts_seconds=2 + n / 10, waited_seconds=0.0) for n in range(100)
+    ]
+
+    assert None not in at_edge
+    ages = [2 + n / 5 - time for n, time in enumerate(drowning) if time is not None]
+    assert max(ages) <= 2.01
+    assert drowning[-50:] == [None] * 50
+    assert clock.is_drowning
+
+    clock.skip(arrival_seconds=22.0, pts_seconds=21.9, waited_seconds=0.0)
+    assert not clock.is_drowning
+    caught_up = clock.time_of(arrival_seconds=22.1, pts_seconds=22.0, waited_seconds=0.09)
+    assert caught_up == pytest.approx(22.0, abs=0.2)
+
+
+def test_pictures_that_are_known_to_be_old_keep_their_own_times() -> None:
+    clock = LiveClock(trusts_pts=True)
+    for index in range(20):
+        clock.time_of(arrival_seconds=index / 10, pts_seconds=7 + index / 10)
+
+    old = [clock.past_time_of(arrival_seconds=6.0, pts_seconds=9 + index / 10) for index in range(3)]
+
+    assert old == [pytest.approx(2.0), pytest.approx(2.1), pytest.approx(2.2)]
+    assert clock.past_time_of(arrival_seconds=6.0, pts_seconds=9.1) is None
+
+
 def test_the_wall_clock_never_goes_back() -> None:
     clock = WallClock()
     before = clock.seconds_at(system_seconds=START, monotonic_seconds=50.0)
@@ -87,6 +136,16 @@ def test_the_wall_clock_never_goes_back() -> None:
 
     assert (before, set_back, later) == (START, START + 1, START + 10)
     assert wall_seconds() <= wall_seconds()
+
+
+def test_a_moment_ago_is_earlier_also_while_the_clock_catches_up() -> None:
+    clock, now = WallClock(), time.monotonic()
+    clock.seconds_at(system_seconds=time.time() + 3600, monotonic_seconds=now)
+
+    times = [clock.seconds_when(now - ago) for ago in (0.5, 0.2, 0.0)]
+
+    assert times == sorted(times)
+    assert times[2] - times[0] == pytest.approx(0.25, abs=0.05)
 
 
 def test_a_file_runs_on_start_plus_its_own_time() -> None:

@@ -5,8 +5,9 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
-from streamer.frame import Frame
+from streamer.frame import NO_PIXELS, Frame
 from streamer.handoff import Handoff
 
 
@@ -20,6 +21,10 @@ def frame(index: int, *, gap_start_seconds: float | None = None) -> Frame:
         gap_before=gap_start_seconds is not None,
         gap_start_seconds=gap_start_seconds,
     )
+
+
+def still(index: int) -> Frame:
+    return Frame(NO_PIXELS, time_seconds=100.0 + index, pts_seconds=None, index=index, camera="front")
 
 
 async def test_a_live_camera_keeps_the_newest_and_counts_the_drops() -> None:
@@ -48,6 +53,57 @@ async def test_a_dropped_frame_passes_its_gap_on() -> None:
     taken = handoff.take_nowait()
     assert taken is not None
     assert (taken.index, taken.gap_before, taken.gap_start_seconds) == (2, True, 50.0)
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_still_frames_lengthen_what_waits_and_wait_for_nobody(blocking: bool) -> None:
+    quit = threading.Event()
+    handoff = Handoff(asyncio.get_running_loop(), asyncio.Event(), blocking=blocking)
+
+    for one in (frame(0, gap_start_seconds=50.0), still(1), still(2)):
+        assert handoff.put(one, quit)
+    longer = handoff.take_nowait()
+    for one in (still(3), still(4)):
+        assert handoff.put(one, quit)
+    stills = handoff.take_nowait()
+
+    assert longer is not None
+    assert stills is not None
+    assert (longer.index, longer.num_pictures, longer.end_seconds, longer.gap_start_seconds) == (0, 3, 102.0, 50.0)
+    assert (stills.is_still, stills.num_pictures, stills.time_seconds, stills.end_seconds) == (True, 2, 103.0, 104.0)
+    assert (handoff.num_taken, handoff.num_dropped, handoff.newest_taken_seconds) == (5, 0, 104.0)
+
+
+async def test_a_live_camera_replaces_still_frames_by_a_new_one_and_counts_them() -> None:
+    quit = threading.Event()
+    handoff = Handoff(asyncio.get_running_loop(), asyncio.Event(), blocking=False)
+
+    for one in (still(1), still(2), frame(3)):
+        handoff.put(one, quit)
+
+    taken = handoff.take_nowait()
+    assert taken is not None
+    assert (taken.index, taken.num_pictures) == (3, 1)
+    assert (handoff.num_dropped, handoff.num_taken) == (2, 1)
+
+
+async def test_a_paced_camera_loses_no_still_frame_before_a_new_one() -> None:
+    arrived, quit = asyncio.Event(), threading.Event()
+    handoff = Handoff(asyncio.get_running_loop(), arrived, blocking=True)
+    row = [frame(index) if index % 5 == 0 else still(index) for index in range(50)]
+    thread = threading.Thread(target=lambda: [handoff.put(one, quit) for one in row])
+    thread.start()
+
+    taken: list[Frame] = []
+    while sum(one.num_pictures for one in taken) < 50:
+        await asyncio.wait_for(arrived.wait(), 2)
+        arrived.clear()
+        while (one := handoff.take_nowait()) is not None:
+            taken.append(one)
+
+    await asyncio.to_thread(thread.join, 2)
+    assert [one.index for one in taken if not one.is_still] == list(range(0, 50, 5))
+    assert handoff.num_dropped == 0
 
 
 async def test_a_paced_camera_waits_until_its_frame_is_taken() -> None:

@@ -42,6 +42,26 @@ def test_short_form_and_mapping_are_read(write: Write, monkeypatch: pytest.Monke
     assert old.start_seconds == 1795356300.0
 
 
+def test_a_cameras_own_keys_are_read(write: Write) -> None:
+    settings = load_settings(
+        write("""
+        cameras:
+          a: {url: rtsps://h/x, enabled: no, transport: udp, decode: cuda, isolation: process, verify_tls: yes}
+          b: {url: rtsp://h/x, skip_still: false}
+        """)
+    )
+
+    a, b = settings.cameras.values()
+    assert (a.enabled, a.transport, a.decode, a.isolation, a.verify_tls, a.skip_still) == (
+        *(False, "udp", "cuda", "process"),
+        *(True, True),
+    )
+    assert (b.enabled, b.transport, b.decode, b.isolation, b.verify_tls, b.skip_still) == (
+        *(True, "auto", "auto", "auto"),
+        *(False, False),
+    )
+
+
 def test_no_secret_is_in_any_text_of_the_settings(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRONT_PASSWORD", "hunter2")
     settings = load_settings(write("cameras: {front: 'rtsp://user:${FRONT_PASSWORD}@192.0.2.10/x'}"))
@@ -93,6 +113,20 @@ def test_cameras_of_the_command_line_are_numbered() -> None:
             "cameras.f.masks[0][2][0]: expected it to be less",
         ),
         ("cameras: {f: {url: rtsp://h/x, speed: 2}}", "cameras.f: speed is for files, and rtsp://h/x is none"),
+        (
+            "cameras: {f: {url: http://h/x, transport: udp}}",
+            "cameras.f: transport is for rtsp:// cameras, and http://h/x",
+        ),
+        ("cameras: {f: {url: rtsp://h/x, transport: sctp}}", "cameras.f.transport: expected it to be 'auto', 'tcp' or"),
+        (
+            "cameras: {f: {url: rtsp://h/x, verify_tls: true}}",
+            "cameras.f: verify_tls is for rtsps:// and https://, and",
+        ),
+        ("cameras: {f: {url: rtsp://h/x, decode: gpu}}", "cameras.f.decode: expected it to be 'auto', 'cpu', 'cuda'"),
+        (
+            "cameras: {f: {url: rtsp://h/x, isolated: process}}",
+            "cameras.f.isolated: unknown key; did you mean isolation?",
+        ),
         (
             "cameras: {f: {url: rtsp://h/x, rules: {a: b}}}",
             "cameras.f.rules is not built yet in this version; remove it from",

@@ -1,0 +1,216 @@
+"""ProcessReading: a camera that is read in a child process, which is killed when it hangs; knows no decoder.
+
+Bounds: the child holds two frames, the pipe a part of one; nothing queues here. Every wait has an end.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamer.clock import wall_seconds
+from streamer.errors import CameraError
+from streamer.frame import Frame
+from streamer.isolated import order
+from streamer.look import Looker
+from streamer.messages import Head, MessageError, frame_of_message, unpack
+from streamer.patience import Patience
+from streamer.settings import CameraSettings
+from streamer.source import SourceCounts
+
+__all__ = ["ProcessReading"]
+
+_QUIT_POLL_SECONDS = 0.1
+_REAP_SECONDS = 2.0
+_CHUNK_BYTES = 1 << 16
+_ROOT = Path(__file__).parents[1]
+
+
+class ProcessReading:
+    """One child process for one connection. The looker here only keeps count: the child's has looked.
+
+    num_hung  children that were killed since they hung
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        *,
+        looker: Looker,
+        counts: SourceCounts,
+        patience: Patience,
+        quit: threading.Event,
+        last_seconds: float | None,
+    ) -> None:
+        self.num_hung = 0
+        self.num_dropped = 0
+        self._settings = settings
+        self._looker = looker
+        self._counts = counts
+        self._patience = patience
+        self._quit = quit
+        self._last_seconds = last_seconds
+        self._is_after_gap = last_seconds is not None
+        self._before = replace(counts)
+        self._num_seen = 0
+        self._has_begun = False
+        self._live = settings.live
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def live(self) -> bool:
+        return self._live
+
+    def hanging_seconds(self) -> float | None:
+        return None  # it is the child that hangs, and __iter__ sees to it
+
+    def __enter__(self) -> Self:
+        start_seconds = self._settings.start_seconds
+        if start_seconds is None:
+            start_seconds = wall_seconds()
+        environment = os.environ | {"PYTHONPATH": _search_path()}
+        child = self._child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "streamer.isolated"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for us; we end it
+        )
+        assert child.stdin is not None
+        orders = order(self._settings, start_seconds=start_seconds, counts=self._counts, patience=self._patience)
+        try:
+            child.stdin.write(orders)
+        except OSError:
+            self._end()
+            raise CameraError("lost", f"{self._settings.url}: the process that reads it did not start") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def __iter__(self) -> Iterator[Frame | None]:
+        while True:
+            try:
+                head, body = unpack(self._read)
+                match head["kind"]:
+                    case "open":
+                        self._live = bool(head["live"])
+                    case "status":
+                        if self._take_status(head):
+                            yield None
+                    case "frame":
+                        if (frame := self._adopt(frame_of_message(head, body))) is not None:
+                            yield frame
+                    case "end" if head["code"] is None:
+                        return
+                    case "end":
+                        raise CameraError(head["code"], str(head["message"]))
+            except _QuitError:
+                return
+            except (MessageError, KeyError) as error:
+                message = f"{self._settings.url}: the process that reads it sent nonsense"
+                raise CameraError("lost", f"{message}; it is started again") from error
+
+    def _take_status(self, status: Head) -> bool:
+        """Takes over the child's counts; True if pictures were seen since the last time."""
+        counts, before, theirs = self._counts, self._before, status["counts"]
+        for name in ("num_packets", "num_skipped", "num_corrupt", "num_late"):
+            setattr(counts, name, getattr(before, name) + theirs[name])
+        counts.transport, counts.hardware_failed = theirs["transport"], theirs["hardware_failed"]
+        if status["arrival_age_seconds"] is not None:
+            counts.last_arrival_monotonic_seconds = time.monotonic() - status["arrival_age_seconds"]
+        self.num_dropped = status["num_dropped"]
+        if status["hanging_seconds"] is not None:
+            raise self._hung(status["hanging_seconds"])
+        num_new = int(status["num_seen"]) - self._num_seen
+        self._num_seen = status["num_seen"]
+        if num_new:
+            self._looker.seen.count(num_new)
+        return num_new > 0
+
+    def _adopt(self, frame: Frame) -> Frame | None:
+        """The child's frame as one of ours: its number, the gap before it, and never back in time."""
+        last_seconds = self._last_seconds
+        is_late = last_seconds is not None and frame.time_seconds <= last_seconds
+        if is_late or (self._is_after_gap and frame.is_still):
+            self._counts.num_late += 1
+            return None
+        self._last_seconds = frame.end_seconds
+        frame = replace(frame, index=self._looker.num_sampled)
+        if self._is_after_gap:
+            frame = replace(frame, gap_before=True, gap_start_seconds=last_seconds)
+            self._is_after_gap = False
+        self._looker.num_sampled += frame.num_pictures
+        return frame
+
+    @property
+    def last_seconds(self) -> float | None:
+        """Time of the newest frame."""
+        return self._last_seconds
+
+    def _read(self, num_bytes: int) -> bytes:
+        """Exactly `num_bytes` from the child, which must not be silent for long. Raises: CameraError, _QuitError."""
+        child = self._child
+        assert child is not None
+        assert child.stdout is not None
+        data = bytearray()
+        poll = select.poll()
+        poll.register(child.stdout, select.POLLIN)
+        heard_seconds = time.monotonic()
+        while len(data) < num_bytes:
+            if self._quit.is_set():
+                raise _QuitError
+            if not poll.poll(1000 * _QUIT_POLL_SECONDS):
+                silent_seconds = time.monotonic() - heard_seconds
+                patience = self._patience
+                if silent_seconds > (patience.child_silence if self._has_begun else patience.hang):
+                    raise self._hung(silent_seconds)
+                continue
+            part = os.read(child.stdout.fileno(), min(num_bytes - len(data), _CHUNK_BYTES))
+            if not part:
+                message = f"{self._settings.url}: the process that reads it ended unexpectedly"
+                raise CameraError("lost", f"{message}; it is started again")
+            self._has_begun = True
+            data += part
+            heard_seconds = time.monotonic()
+        return bytes(data)
+
+    def _hung(self, seconds: float) -> CameraError:
+        self.num_hung += 1
+        message = f"{self._settings.url}: the process that reads it hung for {seconds:.0f} s and was ended"
+        return CameraError("timeout", f"{message}; check the camera and its network")
+
+    def _end(self) -> None:
+        """Kills and reaps; a process that not even SIGKILL ends now is reaped by `subprocess` later."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return
+
+
+class _QuitError(Exception):
+    """The camera is being closed."""
+
+
+def _search_path() -> str:
+    """Where the child finds our packages, and what we found them with."""
+    before = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(_ROOT), *([before] if before else [])])
