@@ -174,7 +174,7 @@ class ProcessReading:
             if not poll.poll(1000 * _QUIT_POLL_SECONDS):
                 silent_seconds = time.monotonic() - heard_seconds
                 patience = self._patience
-                if silent_seconds > (patience.child_silence if self._has_begun else patience.hang):
+                if silent_seconds > (patience.child_silence if self._has_begun else patience.child_start):
                     raise self._hung(silent_seconds)
                 continue
             part = os.read(child.stdout.fileno(), min(num_bytes - len(data), _CHUNK_BYTES))

@@ -12,7 +12,8 @@ class Patience:
     open, read     the socket: to be connected, and for each packet
     stale          without a packet for so long, a live camera is stale, and what follows comes after a gap
     stall          an open stream that FFmpeg waits for so long, in spite of its own time-out, is torn down
-    hang           likewise for opening, or for a reading process to start: well over the time-outs, a slow name server
+    hang           likewise for opening: well over the time-outs, a slow name server
+    child_start    a reading process that says nothing at all for so long is ended
     child_silence  a reading process that has begun, and then says nothing for so long, is ended
     first_pause, longest_pause  between two tries
     auth_pause     after a wrong password: cameras lock out who tries it too often
@@ -25,6 +26,7 @@ class Patience:
     stale: float = 10.0
     stall: float = 20.0
     hang: float = 45.0
+    child_start: float = 45.0
     child_silence: float = 10.0
     first_pause: float = 1.0
     longest_pause: float = 60.0

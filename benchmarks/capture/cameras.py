@@ -88,8 +88,8 @@ async def measure(
 
 
 def by_cpu(steps: Sequence[Carried]) -> int:
-    """How many cameras would keep all cores busy, by what each costs, the server's part in it."""
-    costs = [step.cpu_per_camera + step.server_cpu / step.num_cameras for step in steps]
+    """How many cameras would keep all cores busy, by what each cost where all were carried, the server's part in it."""
+    costs = [step.cpu_per_camera + step.server_cpu / step.num_cameras for step in steps if step.is_carried]
     return int((psutil.cpu_count() or 1) / min(costs)) if costs else 0
 
 

@@ -267,7 +267,7 @@ def hanging() -> Iterator[Hanging]:
     source.release.set()
 
 
-IMPATIENT = Patience(hang=0.3, stall=1.0, first_pause=0.05, longest_pause=0.1)
+IMPATIENT = Patience(hang=1.0, stall=2.0, first_pause=0.05, longest_pause=0.1)
 
 
 async def test_a_thread_that_hangs_is_replaced_and_what_it_says_later_does_not_count(

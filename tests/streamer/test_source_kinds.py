@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -288,21 +289,25 @@ async def test_no_fault_writes_the_password_anywhere(
     written: list[str] = []
     try:
         for isolation in ("thread", "process"):
-            cameras = [
-                Camera(settings(url, name=f"c{number}", isolation=isolation), arrived=asyncio.Event(), patience=QUICK)
-                for number, url in enumerate(urls)
-            ]
-            for camera in cameras:
-                await camera.__aenter__()
-            await asyncio.gather(*(until(camera, "offline", "live") for camera in cameras))
-            live.kill()
-            await until(cameras[1], "offline")
-            for camera in cameras:
-                state, error = camera.state, camera.state.last_error
-                assert error is not None
-                written += [str(error), repr(error), repr(error.__cause__), repr(error.__context__), repr(state)]
-                written += [repr(camera.settings), camera.settings.model_dump_json(), repr(camera.counts)]
-            await asyncio.gather(*(camera.__aexit__(None, None, None) for camera in cameras))
+            async with AsyncExitStack() as entered:
+                cameras = [
+                    await entered.enter_async_context(
+                        Camera(
+                            settings(url, name=f"c{number}", isolation=isolation),
+                            arrived=asyncio.Event(),
+                            patience=QUICK,
+                        )
+                    )
+                    for number, url in enumerate(urls)
+                ]
+                await asyncio.gather(*(until(camera, "offline", "live", within_seconds=40) for camera in cameras))
+                live.kill()
+                await until(cameras[1], "offline", within_seconds=40)
+                for camera in cameras:
+                    state, error = camera.state, camera.state.last_error
+                    assert error is not None
+                    written += [str(error), repr(error), repr(error.__cause__), repr(error.__context__), repr(state)]
+                    written += [repr(camera.settings), camera.settings.model_dump_json(), repr(camera.counts)]
             live = serve({"live": clip}, corrupt=0.5, port=live.port)
     finally:
         silent.close()
