@@ -139,6 +139,17 @@ def _dot(left, right, width):
 
 
 @_jit
+def _square_and_dots(before, mean, after, width):
+    """The square of `mean`, and its dots with both neighbours: in one loop, each number is loaded once."""
+    square = dot_before = dot_after = np.float32(0.0)
+    for d in range(width):
+        square += mean[d] * mean[d]
+        dot_before += before[d] * mean[d]
+        dot_after += mean[d] * after[d]
+    return square, dot_before, dot_after
+
+
+@_jit
 def _inverse_norm(square):
     """1 / |x|; 0 where the square is beyond float32: such a token has no direction."""
     return np.float32(1.0) / max(np.sqrt(square), _EPSILON)
@@ -255,8 +266,7 @@ def _merge_by_token_cosine(tokens, weights, barriers, width, halving, out, out_w
                 _blend_huge(left[n], right[n], share, mean_n)
             else:
                 _blend(left[n], right[n], share, mean_n)
-            square = _dot(mean_n, mean_n, width)
-            dot_before, dot_after = _dot(previous[n], mean_n, width), _dot(mean_n, after[n], width)
+            square, dot_before, dot_after = _square_and_dots(previous[n], mean_n, after[n], width)
             own = _inverse_norm(square)
             inverse[i, n] = own
             if p >= 0:
