@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from streamer.backoff import Backoff
+from streamer.children import Children
 from streamer.errors import CameraError
 from streamer.handoff import Handoff
 from streamer.isolation import ProcessReading
@@ -57,6 +58,7 @@ class Shared:
     num_dropped_in_child: int = 0
     last_frame_seconds: float | None = None
     look_lock: threading.Lock = field(default_factory=threading.Lock)
+    children: Children = field(default_factory=Children)
 
 
 class CaptureThread:
@@ -170,6 +172,7 @@ class CaptureThread:
                 patience=shared.patience,
                 quit=self._quit,
                 last_seconds=shared.last_frame_seconds,
+                children=shared.children,
             )
         return ThreadReading(
             shared.settings,

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from streamer.children import MAX_UNREAPED, Children, TooManyError
 from streamer.clock import wall_seconds
 from streamer.errors import CameraError
 from streamer.frame import Frame
@@ -28,7 +29,6 @@ from streamer.source import SourceCounts
 __all__ = ["ProcessReading"]
 
 _QUIT_POLL_SECONDS = 0.1
-_REAP_SECONDS = 2.0
 _CHUNK_BYTES = 1 << 16
 _ROOT = Path(__file__).parents[1]
 
@@ -48,6 +48,7 @@ class ProcessReading:
         patience: Patience,
         quit: threading.Event,
         last_seconds: float | None,
+        children: Children,
     ) -> None:
         self.num_hung = 0
         self.num_dropped = 0
@@ -62,6 +63,7 @@ class ProcessReading:
         self._num_seen = 0
         self._has_begun = False
         self._live = settings.live
+        self._children = children
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,22 +78,21 @@ class ProcessReading:
         if start_seconds is None:
             start_seconds = wall_seconds()
         environment = os.environ | {"PYTHONPATH": _search_path()}
-        child = self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "streamer.isolated"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=environment,
-            start_new_session=True,  # Ctrl-C is for us; we end it
-        )
-        assert child.stdin is not None
+        try:
+            child = self._children.start([sys.executable, "-P", "-m", "streamer.isolated"], environment=environment)
+        except TooManyError:
+            message = f"{self._settings.url}: {MAX_UNREAPED} processes that read it were killed and do not end"
+            raise CameraError("timeout", f"{message}; see what this machine's disks or drivers wait for") from None
+        except OSError as error:
+            raise self._not_started(error) from None
+        self._child = child
         orders = order(self._settings, start_seconds=start_seconds, counts=self._counts, patience=self._patience)
+        assert child.stdin is not None
         try:
             child.stdin.write(orders)
-        except OSError:
+        except OSError as error:
             self._end()
-            raise CameraError("lost", f"{self._settings.url}: the process that reads it did not start") from None
+            raise self._not_started(error) from None
         return self
 
     def __exit__(
@@ -191,19 +192,14 @@ class ProcessReading:
         message = f"{self._settings.url}: the process that reads it hung for {seconds:.0f} s and was ended"
         return CameraError("timeout", f"{message}; check the camera and its network")
 
+    def _not_started(self, error: OSError) -> CameraError:
+        message = f"{self._settings.url}: the process that reads it did not start ({error.strerror})"
+        return CameraError("lost", f"{message}; is this machine short of memory or processes?")
+
     def _end(self) -> None:
-        """Kills and reaps; a process that not even SIGKILL ends now is reaped by `subprocess` later."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            child.wait(_REAP_SECONDS)
-        except subprocess.TimeoutExpired:
-            return
+        if child is not None:
+            self._children.end(child)
 
 
 class _QuitError(Exception):

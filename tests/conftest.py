@@ -19,6 +19,7 @@ from tests.rig.servers import RtspServer, free_port, start_rtsp_server
 if TYPE_CHECKING:
     from llm.huggingface import HuggingFaceModel
 
+_SCHEDULER = os.sched_getscheduler(0)
 REPO = Path(__file__).parents[1]
 _GI_PROBE = (
     "import sys; sys.path.append('/usr/lib/python3/dist-packages'); import gi; "
@@ -41,6 +42,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("there is no CUDA device")
     if item.get_closest_marker("rtsp") is not None and (missing := _rtsp_server_missing()):
         skip_or_fail("rtsp", f"the GStreamer RTSP server cannot be used: {missing}; see CONTRIBUTING.md")
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """No test leaves this thread at a real-time priority: what comes after it would starve the servers it talks to."""
+    yield
+    assert os.sched_getscheduler(0) == _SCHEDULER
 
 
 @functools.cache

@@ -4,8 +4,9 @@ The chart has a known colour in each quarter and, in a band across its middle, t
 blocks, so that a decoded picture tells which one it is, which way up it is, and whether its colours are right.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -112,7 +113,10 @@ _QUICK: dict[str, dict[str, str]] = {
 
 def encode(path: Path, pictures: Iterable[NDArray[np.uint8]], clip: Clip) -> Path:
     """Writes a clip; the container goes by the file's ending. Returns the path."""
-    with av.open(str(path), "w", format=clip.container_format, container_options=clip.container_options) as container:
+    with (
+        _ordinary_scheduling(),
+        av.open(str(path), "w", format=clip.container_format, container_options=clip.container_options) as container,
+    ):
         stream = container.add_stream(clip.codec, rate=clip.fps, options={**_QUICK.get(clip.codec, {}), **clip.options})
         assert isinstance(stream, VideoStream)
         _describe(stream, clip)
@@ -124,6 +128,21 @@ def encode(path: Path, pictures: Iterable[NDArray[np.uint8]], clip: Clip) -> Pat
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+@contextlib.contextmanager
+def _ordinary_scheduling() -> Iterator[None]:
+    """Takes back what SVT-AV1 does where it may, as root.
+
+    It leaves the calling thread, and so every thread and process that this one starts later, at the highest real-time
+    priority.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameter)
 
 
 def _describe(stream: VideoStream, clip: Clip) -> None:

@@ -224,16 +224,22 @@ async def test_a_thousand_reconnects_leave_nothing_behind() -> None:
     hasty = Patience(first_pause=0.001, longest_pause=0.001, stale=100)
     process = psutil.Process()
 
-    def held() -> tuple[int, int, int]:
+    async def held() -> tuple[int, int, int]:
+        """The least of some moments: at any one of them a connection may be open, at both of its ends."""
         gc.collect()
-        return process.memory_info().rss, process.num_threads(), process.num_fds()
+        moments = []
+        for _ in range(50):
+            moments.append((process.memory_info().rss, process.num_threads(), process.num_fds()))
+            await asyncio.sleep(0.01)
+        num_bytes, num_threads, num_fds = (min(each) for each in zip(*moments, strict=True))
+        return num_bytes, num_threads, num_fds
 
     try:
         async with Camera(settings(url), arrived=asyncio.Event(), patience=hasty) as camera:
             await holds(lambda: camera.num_reconnects >= 300, within_seconds=60)
-            bytes_before, threads_before, fds_before = held()
+            bytes_before, threads_before, fds_before = await held()
             await holds(lambda: camera.num_reconnects >= 1300, within_seconds=60)
-            bytes_after, threads_after, fds_after = held()
+            bytes_after, threads_after, fds_after = await held()
 
             assert camera.state.status == "offline"
             assert camera.num_abandoned == 0
@@ -242,7 +248,7 @@ async def test_a_thousand_reconnects_leave_nothing_behind() -> None:
 
     assert bytes_after - bytes_before < 2_000_000
     assert threads_after <= threads_before
-    assert fds_after <= fds_before + 1
+    assert fds_after <= fds_before
 
 
 class Hanging:
