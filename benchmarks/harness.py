@@ -14,7 +14,7 @@ import psutil
 import torch
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("torch", "transformers", "av", "triton", "numpy", "opencv-python-headless")
+_PACKAGES = ("torch", "transformers", "av", "triton", "numpy", "numba", "llvmlite", "opencv-python-headless")
 
 
 def environment() -> dict[str, Any]:

@@ -50,7 +50,8 @@ class LongTermMemory:
     `similarity` and `merge` are the policy's unless given. One thread owns the memory. See `memory.policy`.
 
     Raises:
-        ValueError: a size is not positive, keep is not in 1..capacity - 1, or there is no such policy.
+        ValueError: a size is not positive, keep is not in 1..capacity - 1, similarity_width is not in 1..width, or
+            there is no such policy, similarity or merge.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class LongTermMemory:
         check_sizes(num_cameras=num_cameras, num_tokens=num_tokens, width=width)
         if not 1 <= keep < capacity:
             raise ValueError(f"expected keep in 1..{capacity - 1} (below capacity), received {keep}")
+        if similarity_width is not None and not 1 <= similarity_width <= width:
+            raise ValueError(f"expected similarity_width in 1..{width}, received {similarity_width}")
         self.num_cameras = num_cameras
         self.num_tokens = num_tokens
         self.width = width
@@ -139,8 +142,8 @@ class LongTermMemory:
         Returns the new slots' ids.
 
         Raises:
-            ValueError: no such camera, lengths or shapes that do not fit, more slots than `capacity - keep`, or a
-                picture that is too long. Nothing is changed then.
+            ValueError: no such camera, lengths or shapes that do not fit, more slots than `capacity - keep`, a weight
+                below 1, or a picture that is too long. Nothing is changed then.
         """
         check_camera(camera, self.num_cameras)
         count = len(starts)
@@ -153,6 +156,8 @@ class LongTermMemory:
             raise ValueError(f"expected {count} ends, weights, gap_before, pictures, notes and ids, received {lengths}")
         if count > self.capacity - self.keep:
             raise ValueError(f"expected at most {self.capacity - self.keep} slots at a time, received {count}")
+        if any(weight < 1 for weight in weights):
+            raise ValueError(f"expected weights of at least 1 frame, received {min(weights)}")
         for picture in pictures:
             SlotTable.check_picture(picture)
         if self._num_slots[camera] + count > self.capacity:

@@ -68,12 +68,17 @@ def policy_of(name: str, *, similarity: Similarity | None = None, merge: Merge |
         consolidated as with `similarity`
 
     Raises:
-        ValueError: there is no such policy.
+        ValueError: there is no such policy, similarity or merge.
     """
-    if name not in _POLICIES:
-        raise ValueError(f"expected policy to be one of {get_args(PolicyName)}, received {name!r}")
-    known = _POLICIES[name]
-    return Policy(known.name, similarity or known.similarity, merge or known.merge, known.shrink)
+    for what, value, known in (
+        ("policy", name, get_args(PolicyName)),
+        ("similarity", similarity, (None, *get_args(Similarity))),
+        ("merge", merge, (None, *get_args(Merge))),
+    ):
+        if value not in known:
+            raise ValueError(f"expected {what} to be one of {known}, received {value!r}")
+    usual = _POLICIES[name]
+    return Policy(usual.name, similarity or usual.similarity, merge or usual.merge, usual.shrink)
 
 
 def _merge_alike(policy: Policy, memory: FullMemory, keep: int) -> Shrunk:

@@ -1,5 +1,6 @@
 """What goes into a consolidation and what comes out, checked once; it knows no implementation."""
 
+import operator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -88,16 +89,18 @@ def check(
     Raises:
         ValueError: an argument does not fit; the text has what was expected and what was received.
     """
-    if tokens.ndim != 4 or 0 in tokens.shape or tokens.dtype not in _DTYPES:
+    if not isinstance(tokens, Tensor):
+        raise ValueError(f"expected tokens as a tensor [B, T, N, W], received {type(tokens).__name__}")
+    if tokens.ndim != 4 or 0 in tokens.shape or tokens.dtype not in _DTYPES or tokens.layout is not torch.strided:
         raise ValueError(
             "expected tokens [B, T, N, W], no size 0, in float32, bfloat16 or float16, "
-            f"received {list(tokens.shape)} {tokens.dtype}"
+            f"received {list(tokens.shape)} {tokens.dtype} {tokens.layout}"
         )
+    if tokens.device.type == "meta":
+        raise ValueError("expected tokens that hold numbers, received ones on the meta device")
     num_cameras, num_slots, _, stored_width = tokens.shape
-    if not isinstance(keep, int) or not 1 <= keep <= num_slots:
-        raise ValueError(f"expected keep in 1..{num_slots}, received {keep}")
-    if width is not None and not 1 <= width <= stored_width:
-        raise ValueError(f"expected width in 1..{stored_width}, received {width}")
+    keep = _whole_number("keep", keep, num_slots)
+    width = stored_width if width is None else _whole_number("width", width, stored_width)
     if similarity not in get_args(Similarity):
         raise ValueError(f"expected similarity to be one of {get_args(Similarity)}, received {similarity!r}")
     if merge not in get_args(Merge):
@@ -107,7 +110,9 @@ def check(
     _check_like("barriers", barriers, (num_cameras, num_slots - 1), tokens.device)
     if weights is not None and (weights.is_complex() or weights.dtype is torch.bool):
         raise ValueError(f"expected weights as real numbers, received {weights.dtype}")
-    if num_valid is not None and (num_valid.is_floating_point() or num_valid.dtype is torch.bool):
+    if num_valid is not None and (
+        num_valid.is_floating_point() or num_valid.is_complex() or num_valid.dtype is torch.bool
+    ):
         raise ValueError(f"expected num_valid in an integer dtype, received {num_valid.dtype}")
     if barriers is not None and barriers.dtype is not torch.bool:
         raise ValueError(f"expected barriers in bool, received {barriers.dtype}")
@@ -120,15 +125,28 @@ def check(
         weights=weights,
         num_valid=None if num_valid is None else num_valid.to(torch.int32).contiguous(),
         barriers=None if barriers is None else barriers.contiguous(),
-        width=stored_width if width is None else width,
+        width=width,
         similarity="token_cosine" if similarity == "token_cosine" else "mean_dot",
         merge="weighted" if merge == "weighted" else "halving",
     )
 
 
+def _whole_number(name: str, value: object, most: int) -> int:
+    """Python's or NumPy's, but no bool and no float that happens to be whole."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or not 1 <= number <= most:
+        raise ValueError(f"expected {name} in 1..{most}, received {value!r}")
+    return number
+
+
 def _check_like(name: str, tensor: Tensor | None, shape: tuple[int, ...], device: torch.device) -> None:
     if tensor is None:
         return
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"expected {name} as a tensor {list(shape)}, received {type(tensor).__name__}")
     if tuple(tensor.shape) != shape or tensor.device != device:
         raise ValueError(f"expected {name} {list(shape)} on {device}, received {list(tensor.shape)} on {tensor.device}")
 
@@ -148,3 +166,6 @@ def _check_values(weights: Tensor | None, num_valid: Tensor | None, num_slots: i
             raise ValueError(
                 f"expected weights that are positive and finite in float32, received {counted[~is_right][0].item()}"
             )
+        largest = float(counted.sum(1, dtype=torch.float64).max())
+        if largest > torch.finfo(torch.float32).max:
+            raise ValueError(f"expected weights whose sum is finite in float32, received a sum of {largest:.3g}")

@@ -12,6 +12,9 @@ lock is not held meanwhile. It knows no Triton.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, no-any-unimported"
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numba
@@ -37,8 +40,17 @@ def _jit(function: Any) -> Any:
         return numba.njit(**options)(function)
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """As many threads as torch uses; a batch's cameras wait in it, no more of them than the batch has."""
+    return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="consolidate")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
 def consolidate_cpu(problem: Problem) -> Consolidated:
-    """See `memory.consolidate`; one camera after the other.
+    """See `memory.consolidate`; each camera on one thread, several cameras side by side.
 
     Raises:
         ValueError: the tokens are not on the CPU.
@@ -52,12 +64,11 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
     boundaries = torch.empty((num_cameras, keep + 1), dtype=torch.int32)
     counts = torch.empty((2, num_cameras), dtype=torch.int32)  # kept, and not finite
     merge = _merge_by_mean_dot if problem.similarity == "mean_dot" else _merge_by_token_cosine
-    halving = problem.merge == "halving"
-    valid = None if problem.num_valid is None else problem.num_valid.tolist()
-    for b in range(num_cameras):
-        num_valid = num_slots if valid is None else valid[b]
-        slots = x[b, :num_valid].to(torch.float32).contiguous()
-        slot_weights = np.ones(num_valid) if problem.weights is None else _float64(problem.weights[b, :num_valid])
+    valid = [num_slots] * num_cameras if problem.num_valid is None else problem.num_valid.tolist()
+
+    def merge_camera(b: int) -> None:
+        slots = x[b, : valid[b]].to(torch.float32).contiguous()
+        slot_weights = np.ones(valid[b]) if problem.weights is None else _float64(problem.weights[b, : valid[b]])
         barriers = np.zeros(num_slots, np.bool_) if problem.barriers is None else problem.barriers[b].numpy()
         out = tokens[b] if x.dtype is torch.float32 else torch.empty(tokens.shape[1:])
         counts[0, b], counts[1, b] = merge(
@@ -65,13 +76,19 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
             slot_weights,
             barriers,
             problem.width,
-            halving,
+            problem.merge == "halving",
             out.numpy(),
             weights[b].numpy(),
             boundaries[b].numpy(),
         )
         if out.dtype is not x.dtype:
             tokens[b].copy_(out)
+
+    if num_cameras == 1 or torch.get_num_threads() == 1:
+        for b in range(num_cameras):
+            merge_camera(b)
+    else:
+        list(_pool().map(merge_camera, range(num_cameras)))
     return Consolidated(tokens, weights, boundaries, num_kept=counts[0], num_nonfinite=counts[1], backend="cpu")
 
 
@@ -298,7 +315,7 @@ def _merge_by_mean_dot(tokens, weights, barriers, width, halving, out, out_weigh
     num_slots = tokens.shape[0]
     keep = out.shape[0]
     means = np.empty((num_slots, width))
-    num_nonfinite = _pool(tokens, weights, means)
+    num_nonfinite = _pooled(tokens, weights, means)
     shares = np.empty(num_slots)
     similarities = np.full(num_slots, _BARRIER)
     for t in range(num_slots):
@@ -350,7 +367,7 @@ def _dot64(left, right):
 
 
 @_jit
-def _pool(tokens, weights, means):
+def _pooled(tokens, weights, means):
     """means [T, D]: of the N tokens of each slot, the first D channels; broken slots get weight 0 and are counted."""
     num_slots, num_tokens, stored_width = tokens.shape
     width = means.shape[1]
@@ -373,6 +390,8 @@ def _pool(tokens, weights, means):
             if not _is_finite(tokens[t]):
                 weights[t] = 0.0
                 num_nonfinite += 1
+                means[t] = 0.0
+                continue
             for d in range(width):  # only a sum in float32 was too large
                 total = 0.0
                 for n in range(num_tokens):

@@ -114,13 +114,17 @@ def test_the_kernels_compile_without_a_gpu(
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": num_warps})
     assert f".target sm_{capability}" in compiled.asm["ptx"]
     assert len(compiled.asm["cubin"]) > 0
-    assert spilled_bytes(triton, compiled.asm["cubin"], tmp_path) == 0
+    num_registers, spilled_bytes = usage_of(triton, compiled.asm["cubin"], tmp_path)
+    assert spilled_bytes == 0
+    assert num_registers * 32 * num_warps <= 65_536, "a block does not fit a multiprocessor's registers"
+    assert 16 <= num_registers <= 255
 
 
-def spilled_bytes(triton: Any, cubin: bytes, folder: Path) -> int:
-    """What a thread keeps outside its registers; read from the machine code."""
+def usage_of(triton: Any, cubin: bytes, folder: Path) -> tuple[int, int]:
+    """A thread's registers, and the bytes that it keeps outside of them; read from the machine code."""
     path = folder / "kernel.cubin"
     path.write_bytes(cubin)
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     usage = subprocess.run([tool, "-res-usage", path], capture_output=True, text=True, check=True).stdout
-    return int(usage.split("STACK:")[1].split()[0]) + int(usage.split("LOCAL:")[1].split()[0])
+    registers, stack, local = (int(usage.split(f"{name}:")[1].split()[0]) for name in ("REG", "STACK", "LOCAL"))
+    return registers, stack + local

@@ -149,6 +149,7 @@ def test_bytes_stay_and_no_frame_is_lost_over_many_appends() -> None:
         ([1.0], {"ends": [1.0, 2.0]}, r"expected 1 ends.*received \[2, 1"),
         ([1.0] * 5, {}, "at most 4 slots at a time, received 5"),
         ([1.0], {"pictures": [b"x" * 70_000]}, "at most 65536"),
+        ([1.0, 2.0], {"weights": [1, 0]}, "at least 1 frame, received 0"),
         ([1.0, 2.0], {"starts": [0.0]}, r"expected floating tokens \[1, 2, 3\]"),
     ],
 )
@@ -165,3 +166,9 @@ def test_a_wrong_append_fails_and_changes_nothing(values: list[float], columns: 
 def test_a_keep_that_is_not_below_the_capacity_fails(keep: int) -> None:
     with pytest.raises(ValueError, match=r"keep in 1..7"):
         memory_of(capacity=8, keep=keep)
+
+
+@pytest.mark.parametrize("similarity_width", [0, 4])
+def test_a_similarity_width_that_is_not_there_fails(similarity_width: int) -> None:
+    with pytest.raises(ValueError, match=r"similarity_width in 1..3"):
+        memory_of(similarity_width=similarity_width)

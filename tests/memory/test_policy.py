@@ -128,3 +128,9 @@ def test_similarity_and_merge_can_be_told() -> None:
 def test_an_unknown_policy_fails() -> None:
     with pytest.raises(ValueError, match=r"'similarity', 'moviechat', 'fifo', 'uniform'.*received 'lifo'"):
         LongTermMemory(1, num_tokens=1, width=1, policy="lifo")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["similarity", "merge"])
+def test_an_unknown_similarity_or_merge_fails_before_memory_is_full(what: str) -> None:
+    with pytest.raises(ValueError, match=f"expected {what} to be one of .*received 'cos'"):
+        LongTermMemory(1, num_tokens=1, width=1, **{what: "cos"})
