@@ -127,8 +127,9 @@ def _watch(
 
 
 def _fail(error: Exception | str) -> NoReturn:
-    """One line that says what went wrong, and exit status 1."""
-    _errors.print(Text.assemble(("error: ", "bold red"), str(error)))
+    """A line for each thing that is wrong (nearly always one), and exit status 1."""
+    for line in str(error).splitlines():
+        _errors.print(Text.assemble(("error: ", "bold red"), line))
     raise typer.Exit(1)
 
 

@@ -233,7 +233,7 @@ def load_settings(path: Path) -> Settings:
     data = substitute(parse_yaml(text, where=str(path)), where=str(path))
     if not isinstance(data, dict) or not data:
         raise SettingsError(
-            f"{path}: expected a mapping with the key cameras, like\n  cameras:\n    front: rtsp://192.0.2.10/stream1"
+            f"{path}: expected a mapping with the key cameras, like cameras: {{front: rtsp://192.0.2.10/stream1}}"
         )
     refuse_not_built(data, where=str(path))
     return _validate(data, where=str(path))

@@ -84,8 +84,9 @@ def refuse_not_built(data: Mapping[str, Any], *, where: str) -> None:
             if isinstance(camera, dict) and camera.get("rules")
         ]
     if found:
+        are = "is" if len(found) == 1 else "are"
         raise SettingsError(
-            "\n".join(f"{key} is not built yet in this version; remove it from {where}" for key in found)
+            f"{where}: {', '.join(found)} {are} not built yet in this version; remove {'it' if are == 'is' else 'them'}"
         )
 
 
@@ -94,7 +95,11 @@ _INTERNAL = ("[key]", "function-", "is-instance[")
 
 def describe(error: ValidationError, model: type[BaseModel], *, where: str) -> str:
     """One line per problem: where, key, what was expected, what was received (never a secret)."""
-    problems = [details for details in error.errors(include_url=False) if details["type"] != "is_instance_of"]
+    problems = [
+        details
+        for details in error.errors(include_url=False)
+        if details["type"] != "is_instance_of" and details["loc"][-2:] != (details["input"], "name")  # told of its key
+    ]
     lines = [f"{where}: {_describe_one(details, model)}" for details in problems]
     return "\n".join(dict.fromkeys(lines))
 
