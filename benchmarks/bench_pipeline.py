@@ -170,12 +170,13 @@ def _mark(host: HostBytes, memory_bytes: int, frames: int, at_frames: int, slots
 
 
 async def _questions(model: LanguageModel, progress: Progress) -> dict[str, Any]:
-    """The live yard at 2 frames per second encoded, while questions are answered one after the other, without a rest."""
+    """The live yard at 2 frames per second encoded, while one question after the other is answered."""
     bar = progress.add_task("questions on a live camera", total=QUESTIONS_SECONDS)
     settings = Settings.model_validate(
         {"cameras": {"yard": {"url": "demo://yard?seed=7&speed=1", "fps": CAMERA_FPS, "skip_still": False}}}
     )
-    first_token, total = [], []
+    first_token: list[float] = []
+    total: list[float] = []
     async with run_agent(settings, model) as agent:
         await agent.wait_for_frame(0, timeout_seconds=15)
         await asyncio.sleep(12)
