@@ -97,7 +97,7 @@ def check(
             f"received {list(tokens.shape)} {tokens.dtype} {tokens.layout}"
         )
     if tokens.device.type == "meta":
-        raise ValueError("expected tokens that hold numbers, received ones on the meta device")
+        raise ValueError("expected tokens on a device that holds numbers, received them on meta")
     num_cameras, num_slots, _, stored_width = tokens.shape
     keep = _whole_number("keep", keep, num_slots)
     width = stored_width if width is None else _whole_number("width", width, stored_width)
