@@ -2,8 +2,18 @@
 
 import threading
 import time
+from collections.abc import Callable
 
-__all__ = ["LiveClock", "PacedClock", "WallClock", "wall_seconds", "wall_seconds_when"]
+__all__ = [
+    "LiveClock",
+    "PacedClock",
+    "SteadyClock",
+    "WallClock",
+    "run_on",
+    "wall_of_moments",
+    "wall_seconds",
+    "wall_seconds_when",
+]
 
 _MAX_LAG_SECONDS = 2.0
 _HOLD_BACK_SECONDS = 1.0
@@ -29,9 +39,14 @@ class WallClock:
 
     def seconds_when(self, monotonic_seconds: float) -> float:
         """What it showed a moment ago, when time.monotonic() was so; later moments have later times."""
+        return self.of_moments()(monotonic_seconds)
+
+    def of_moments(self) -> Callable[[float], float]:
+        """`seconds_when` for moments that belong together: by one reading, so that nothing comes between them."""
         now_monotonic_seconds = time.monotonic()
         now_seconds = self.seconds_at(system_seconds=time.time(), monotonic_seconds=now_monotonic_seconds)
-        return now_seconds - self._rate * max(0.0, now_monotonic_seconds - monotonic_seconds)
+        rate = self._rate
+        return lambda monotonic_seconds: now_seconds - rate * max(0.0, now_monotonic_seconds - monotonic_seconds)
 
     def seconds_at(self, *, system_seconds: float, monotonic_seconds: float) -> float:
         """The reading for given readings of the two clocks below."""
@@ -44,7 +59,27 @@ class WallClock:
             return self._last_seconds
 
 
+class SteadyClock(WallClock):
+    """For a child process: time.monotonic(), which all processes share, and a constant; no system clock.
+
+    Who knows the constant can turn its times into those of any other clock of this machine.
+    """
+
+    def __init__(self, ahead_seconds: float) -> None:
+        super().__init__()
+        self._ahead_seconds = ahead_seconds
+
+    def seconds_at(self, *, system_seconds: float, monotonic_seconds: float) -> float:  # noqa: ARG002 - on purpose
+        return self._ahead_seconds + monotonic_seconds
+
+
 _process_clock = WallClock()
+
+
+def run_on(clock: WallClock) -> None:
+    """From now on this process's wall clock is another one."""
+    global _process_clock
+    _process_clock = clock
 
 
 def wall_seconds() -> float:
@@ -55,6 +90,11 @@ def wall_seconds() -> float:
 def wall_seconds_when(monotonic_seconds: float) -> float:
     """What `wall_seconds` was a moment ago, when time.monotonic() was so."""
     return _process_clock.seconds_when(monotonic_seconds)
+
+
+def wall_of_moments() -> Callable[[float], float]:
+    """`wall_seconds_when` for moments that belong together: their order is kept whatever the system clock does."""
+    return _process_clock.of_moments()
 
 
 class LiveClock:

@@ -1,8 +1,8 @@
 """The process that reads one camera for another process, once; it can be killed. Run as `python -m streamer.isolated`.
 
 It takes its orders, with the camera's password, from standard input; sends frames, counts and why it failed to standard
-output; and ends when its parent does. Bounds: one frame that waits (live: the newest wins; paced: reading waits) and
-one that is being sent.
+output; and ends when its parent does. Its clock never jumps: the parent turns live times into its own. Bounds: one
+frame that waits (live: the newest wins; paced: reading waits) and one that is being sent.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
+from streamer.clock import SteadyClock, run_on
 from streamer.errors import CameraError
 from streamer.handoff import Handoff
 from streamer.look import Looker
@@ -28,13 +29,24 @@ __all__ = ["Reporter", "order", "read_camera"]
 STATUS_SECONDS = 0.25
 
 
-def order(settings: CameraSettings, *, start_seconds: float | None, counts: SourceCounts, patience: Patience) -> bytes:
-    """What the parent sends: the whole address goes through the pipe, never through arguments or environment."""
+def order(
+    settings: CameraSettings,
+    *,
+    start_seconds: float | None,
+    clock_ahead_seconds: float,
+    counts: SourceCounts,
+    patience: Patience,
+) -> bytes:
+    """What the parent sends: the whole address goes through the pipe, never through arguments or environment.
+
+    clock_ahead_seconds  this process's wall clock is time.monotonic() and so much: the parent's own at this moment
+    """
     plain = settings.model_dump(mode="json") | {"url": settings.url.typed, "start": None}
     if settings.kind == "file":
         plain["start"] = start_seconds
     head = {
         "settings": plain,
+        "clock_ahead_seconds": clock_ahead_seconds,
         "patience": asdict(patience),
         "transport": counts.transport,
         "hardware_failed": counts.hardware_failed,
@@ -125,6 +137,7 @@ class Reporter:
 def read_camera(orders: BinaryIO, reports: BinaryIO) -> None:
     """Reads one connection to its end; then says how it ended."""
     head, _ = unpack(orders.read)
+    run_on(SteadyClock(head["clock_ahead_seconds"]))
     settings = CameraSettings.model_validate(head["settings"])
     patience = Patience(**head["patience"])
     counts = SourceCounts(transport=head["transport"], hardware_failed=head["hardware_failed"])

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from streamer.children import MAX_UNREAPED, Children, TooManyError
-from streamer.clock import wall_seconds
+from streamer.clock import wall_of_moments, wall_seconds
 from streamer.errors import CameraError
 from streamer.frame import Frame
 from streamer.isolated import order
@@ -35,6 +35,9 @@ _ROOT = Path(__file__).parents[1]
 
 class ProcessReading:
     """One child process for one connection. The looker here only keeps count: the child's has looked.
+
+    A live frame's times are monotonic ones when they come, and this process's wall clock makes them times: were the
+    child to read the system clock itself, a new one would see it set back, and all its frames were late.
 
     num_hung  children that were killed since they hung
     """
@@ -59,6 +62,9 @@ class ProcessReading:
         self._quit = quit
         self._last_seconds = last_seconds
         self._is_after_gap = last_seconds is not None
+        self._clock_ahead_seconds = 0.0
+        self._ahead_of_child_seconds: float | None = None
+        self._num_late_here = 0
         self._before = replace(counts)
         self._num_seen = 0
         self._has_begun = False
@@ -77,6 +83,7 @@ class ProcessReading:
         start_seconds = self._settings.start_seconds
         if start_seconds is None:
             start_seconds = wall_seconds()
+        self._clock_ahead_seconds = wall_seconds() - time.monotonic()
         environment = os.environ | {"PYTHONPATH": _search_path()}
         try:
             child = self._children.start([sys.executable, "-P", "-m", "streamer.isolated"], environment=environment)
@@ -86,7 +93,13 @@ class ProcessReading:
         except OSError as error:
             raise self._not_started(error) from None
         self._child = child
-        orders = order(self._settings, start_seconds=start_seconds, counts=self._counts, patience=self._patience)
+        orders = order(
+            self._settings,
+            start_seconds=start_seconds,
+            clock_ahead_seconds=self._clock_ahead_seconds,
+            counts=self._counts,
+            patience=self._patience,
+        )
         assert child.stdin is not None
         try:
             child.stdin.write(orders)
@@ -119,7 +132,7 @@ class ProcessReading:
                         raise CameraError(head["code"], str(head["message"]))
             except _QuitError:
                 return
-            except (MessageError, KeyError) as error:
+            except (MessageError, KeyError, ValueError) as error:
                 message = f"{self._settings.url}: the process that reads it sent nonsense"
                 raise CameraError("lost", f"{message}; it is started again") from error
 
@@ -128,6 +141,7 @@ class ProcessReading:
         counts, before, theirs = self._counts, self._before, status["counts"]
         for name in ("num_packets", "num_skipped", "num_corrupt", "num_late"):
             setattr(counts, name, getattr(before, name) + theirs[name])
+        counts.num_late += self._num_late_here
         counts.transport, counts.hardware_failed = theirs["transport"], theirs["hardware_failed"]
         if status["arrival_age_seconds"] is not None:
             counts.last_arrival_monotonic_seconds = time.monotonic() - status["arrival_age_seconds"]
@@ -141,10 +155,13 @@ class ProcessReading:
         return num_new > 0
 
     def _adopt(self, frame: Frame) -> Frame | None:
-        """The child's frame as one of ours: its number, the gap before it, and never back in time."""
+        """The child's frame as one of ours: its times and number, the gap before it, and never back in time."""
         last_seconds = self._last_seconds
+        if self._live:
+            frame = self._on_our_clock(frame)
         is_late = last_seconds is not None and frame.time_seconds <= last_seconds
         if is_late or (self._is_after_gap and frame.is_still):
+            self._num_late_here += 1
             self._counts.num_late += 1
             return None
         self._last_seconds = frame.end_seconds
@@ -152,8 +169,29 @@ class ProcessReading:
         if self._is_after_gap:
             frame = replace(frame, gap_before=True, gap_start_seconds=last_seconds)
             self._is_after_gap = False
+        elif frame.gap_start_seconds is not None and last_seconds is not None:
+            frame = replace(frame, gap_start_seconds=max(frame.gap_start_seconds, last_seconds))
         self._looker.num_sampled += frame.num_pictures
         return frame
+
+    def _on_our_clock(self, frame: Frame) -> Frame:
+        """A live frame with times of this process's wall clock. A jump ahead of that clock is a gap."""
+        wall_of = wall_of_moments()
+
+        def ours(child_seconds: float) -> float:
+            return wall_of(child_seconds - self._clock_ahead_seconds)
+
+        ahead_seconds, before_seconds = ours(frame.end_seconds) - frame.end_seconds, self._ahead_of_child_seconds
+        if before_seconds is not None and ahead_seconds - before_seconds > self._patience.stale:
+            self._is_after_gap = True
+        self._ahead_of_child_seconds = ahead_seconds
+        gap_start_seconds, until_seconds = frame.gap_start_seconds, frame.unchanged_until_seconds
+        return replace(
+            frame,
+            time_seconds=ours(frame.time_seconds),
+            gap_start_seconds=None if gap_start_seconds is None else ours(gap_start_seconds),
+            unchanged_until_seconds=None if until_seconds is None else ours(until_seconds),
+        )
 
     @property
     def last_seconds(self) -> float | None:

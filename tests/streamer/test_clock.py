@@ -6,7 +6,7 @@ import time
 import pytest
 
 from streamer.backoff import Backoff
-from streamer.clock import LiveClock, PacedClock, WallClock, wall_seconds
+from streamer.clock import LiveClock, PacedClock, SteadyClock, WallClock, wall_seconds
 from streamer.rate import RateMeter
 
 START = 1_700_000_000.0
@@ -146,6 +146,22 @@ def test_a_moment_ago_is_earlier_also_while_the_clock_catches_up() -> None:
 
     assert times == sorted(times)
     assert times[2] - times[0] == pytest.approx(0.25, abs=0.05)
+
+
+def test_moments_that_belong_together_keep_their_order_while_the_system_clock_jumps() -> None:
+    clock, now = WallClock(), time.monotonic()
+    wall_of = clock.of_moments()
+    earlier = wall_of(now - 0.5)
+    clock.seconds_at(system_seconds=time.time() + 3600, monotonic_seconds=time.monotonic())
+
+    assert wall_of(now) - earlier == pytest.approx(0.5)
+
+
+def test_a_steady_clock_knows_no_system_clock() -> None:
+    clock = SteadyClock(START)
+
+    assert clock.seconds_at(system_seconds=0.0, monotonic_seconds=5.0) == START + 5
+    assert clock.seconds() == pytest.approx(START + time.monotonic(), abs=0.1)
 
 
 def test_a_file_runs_on_start_plus_its_own_time() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,9 +17,13 @@ import psutil
 import pytest
 
 from streamer.capture import Camera
+from streamer.children import Children
 from streamer.frame import Frame
+from streamer.isolation import ProcessReading
 from streamer.messages import MessageError, frame_of_message, message_of_frame, pack, unpack
 from streamer.patience import Patience
+from streamer.reading import make_looker
+from streamer.source import SourceCounts
 from tests.rig.clips import number_in
 from tests.streamer.watching import FPS, Servers, counting_clip, frames, settings, take, until
 
@@ -69,6 +74,30 @@ async def test_still_pictures_come_out_of_a_process_too(serve: Servers, tmp_path
     assert all(frame.is_still for frame in taken[2:])
     pictures = sum(frame.num_pictures for frame in taken)
     assert taken[-1].end_seconds - taken[0].time_seconds == pytest.approx((pictures - 1) / FPS, abs=0.25)
+
+
+def test_frames_that_are_not_newer_than_the_last_are_dropped_and_counted(data_folder: Path) -> None:
+    clip = settings(data_folder / "tree.avi", start=1000.0, isolation="process", fps=5)
+
+    def read(last_seconds: float | None) -> tuple[list[float], int]:
+        patience, counts = Patience(), SourceCounts(num_late=3)
+        reading = ProcessReading(
+            clip,
+            looker=make_looker(clip, counts=counts, patience=patience),
+            counts=counts,
+            patience=patience,
+            quit=threading.Event(),
+            last_seconds=last_seconds,
+            children=Children(),
+        )
+        with reading:
+            return [frame.time_seconds for frame in reading if frame is not None], counts.num_late
+
+    every, num_late = read(None)
+    assert num_late == 3
+    newer = [seconds for seconds in every if seconds > 1003.0]
+    assert 0 < len(newer) < len(every)
+    assert read(1003.0) == (newer, 3 + len(every) - len(newer))
 
 
 @pytest.mark.rtsp
