@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoders import VisionEncoder
 from memory import Memory
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
+from streamer.encoding import Encoded, Encoding
 from streamer.frame import Frame
-from streamer.picture import encode_jpeg
 from streamer.turns import MAX_BATCH, Taken, Turns
 
 __all__ = ["MAX_BATCH", "Perceive"]
@@ -36,8 +35,9 @@ class Perceive:
     time; `due` is set when a ring has a window to consolidate.
 
     Counted per camera: `num_encoded` (frames that went through the encoder), `num_unchanged` (pictures that only
-    lengthened what memory has), `num_remembered` (both; in the end as many as were taken), `num_refused` (frames that
-    memory did not take, which is a fault).
+    lengthened what memory has), `num_refused` (pictures that could not be encoded or show the same as one that
+    could not, and frames that memory did not take, which is a fault), `num_remembered` (pictures that are done with;
+    in the end as many as were taken).
     """
 
     def __init__(
@@ -52,8 +52,10 @@ class Perceive:
         self._cameras = cameras
         self._arrived = arrived
         self._device = device
-        self._encoder = encoder
+        self._encoding = Encoding(device=device, encoder=encoder)
         self._memory = memory
+        self._is_blind = [False] * len(cameras)
+        self._seen_until_seconds: list[float | None] = [None] * len(cameras)
         self._turns = Turns(cameras, room=memory.room)
         self.pushed = [asyncio.Event() for _ in cameras]
         self.due = asyncio.Event()
@@ -93,49 +95,58 @@ class Perceive:
         pixels = [frame.pixels for _, frame in frames if not frame.is_still]
         entries = [_Entry.of(index, frame) for index, frame in frames]
         frames.clear()
-        encoded = await self._encode(pixels) if pixels else []
-        is_due = await self._device.run(Priority.ENCODE, lambda: self._remember(entries, encoded))
+        seen = self._seen(entries, await self._encode(pixels, entries))
+        if await self._device.run(Priority.ENCODE, lambda: self._remember(seen)):
+            self.due.set()
         for entry in entries:
+            self.num_remembered[entry.camera] += entry.num_pictures
+        for entry, _ in seen:
             index = entry.camera
             self.num_encoded[index] += entry.has_pixels
             self.num_unchanged[index] += entry.num_pictures - entry.has_pixels
-            self.num_remembered[index] += entry.num_pictures
             self.newest_seconds[index] = entry.end_seconds
             self.pushed[index].set()
-        if is_due:
-            self.due.set()
         return True
 
-    async def _encode(self, pixels: list[Pixels]) -> list[tuple[Tensor, bytes]]:
-        """Tokens [N, W] and key picture of each. Empties `pixels`."""
-        tokens, pictures = await asyncio.gather(
-            self._device.run(Priority.ENCODE, lambda: self._encoder.encode(pixels)),
-            asyncio.to_thread(lambda: [encode_jpeg(picture) for picture in pixels]),
-        )
-        pixels.clear()
-        return list(zip(tokens, pictures, strict=True))
+    async def _encode(self, pixels: list[Pixels], entries: list[_Entry]) -> list[Encoded | None]:
+        """Of each entry that has pixels. Empties `pixels`."""
+        cameras = [self._cameras[entry.camera].name for entry in entries if entry.has_pixels]
+        return await self._encoding.run(pixels, cameras) if pixels else []
 
-    def _remember(self, entries: list[_Entry], encoded: list[tuple[Tensor, bytes]]) -> bool:
-        """On the device thread: all into memory, in order; one camera's fault stays its own. True: a ring is due."""
-        new = iter(encoded)
+    def _seen(self, entries: list[_Entry], encoded: list[Encoded | None]) -> list[_Seen]:
+        """Leaves out what could not be encoded, and still frames after it: they show the same. Then comes a gap."""
+        each, seen = iter(encoded), list[_Seen]()
         for entry in entries:
-            tokens_and_picture = next(new) if entry.has_pixels else None
+            index, was_blind = entry.camera, self._is_blind[entry.camera]
+            of_it = next(each) if entry.has_pixels else None
+            self._is_blind[index] = is_blind = of_it is None if entry.has_pixels else was_blind
+            if is_blind:
+                self.num_refused[index] += entry.num_pictures
+                continue
+            if was_blind and self._seen_until_seconds[index] is not None:
+                entry = replace(entry, gap_start_seconds=self._seen_until_seconds[index])
+            self._seen_until_seconds[index] = entry.end_seconds
+            seen.append((entry, of_it))
+        return seen
+
+    def _remember(self, seen: list[_Seen]) -> bool:
+        """On the device thread: all into memory, in order; one camera's fault stays its own. True: a ring is due."""
+        for entry, encoded in seen:
             try:
-                self._remember_one(entry, tokens_and_picture)
+                self._remember_one(entry, encoded)
             except ValueError:
                 self.num_refused[entry.camera] += 1
                 log.exception("camera %s: memory refused a frame", self._cameras[entry.camera].name)
-        return any(self._memory.is_due(entry.camera) for entry in entries)
+        return any(self._memory.is_due(entry.camera) for entry, _ in seen)
 
-    def _remember_one(self, entry: _Entry, encoded: tuple[Tensor, bytes] | None) -> None:
+    def _remember_one(self, entry: _Entry, encoded: Encoded | None) -> None:
         start_seconds, num_unchanged = entry.time_seconds, entry.num_pictures
         if encoded is not None:
-            tokens, picture = encoded
             self._memory.push(
                 entry.camera,
-                tokens,
+                encoded.tokens,
                 time_seconds=entry.time_seconds,
-                picture=picture,
+                picture=encoded.picture,
                 gap_start_seconds=entry.gap_start_seconds,
             )
             num_unchanged -= 1
@@ -166,3 +177,6 @@ class _Entry:
             frame.num_pictures,
             not frame.is_still,
         )
+
+
+_Seen = tuple[_Entry, Encoded | None]

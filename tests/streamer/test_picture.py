@@ -29,6 +29,21 @@ def test_noise_still_fits():
     assert 0 < len(encode_jpeg(noise)) <= MAX_BYTES
 
 
-def test_what_cannot_fit_is_left_out():
-    noise = np.random.default_rng(0).integers(0, 256, (4000, 640, 3), dtype=np.uint8)
-    assert encode_jpeg(noise) == b""
+@pytest.mark.parametrize(("shape", "expected"), [((4000, 640), (2000, 320)), ((70_000, 640), (10240, 94))])
+def test_what_cannot_fit_in_any_quality_is_made_smaller(shape, expected):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    jpeg = encode_jpeg(noise)
+    assert len(jpeg) <= MAX_BYTES
+    assert _decoded(jpeg).shape[:2] == expected
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 640), (4000, 3), (1, 16384), (16384, 1)])
+def test_odd_sizes_are_pictures(shape):
+    pixels = np.full((*shape, 3), 90, np.uint8)
+    assert np.abs(_decoded(encode_jpeg(pixels)).astype(int) - 90).max() <= 4
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5)])
+def test_no_pixels_are_no_picture_and_fails(shape):
+    with pytest.raises(ValueError, match=f"got {shape[1]}x0"):
+        encode_jpeg(np.zeros((*shape, 3), np.uint8))
