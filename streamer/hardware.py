@@ -9,6 +9,7 @@ import av.error
 from av.codec.context import CodecContext
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
+from streamer.on_gpu import owning_decoder
 from streamer.settings import Decode
 
 __all__ = ["accelerator", "works_here"]
@@ -25,12 +26,15 @@ _DEVICE_FILES = {
 def accelerator(decode: Decode) -> tuple[str, HWAccel] | None:
     """The device's name and what to give to `av.open`; None: decode on the CPU.
 
-    "auto" takes the first that works. One that was asked for by name and does not work is told once, in one line.
-    Blocks for up to a second, the first time in a process.
+    "auto" takes the first that works. "cuda" leaves pictures on the GPU where torch can make them small there. What was
+    asked for by name and does not work is told once, in one line. Blocks for up to a second, the first time in a
+    process; called in the thread that opens the camera.
     """
     wanted = ("cuda", "videotoolbox", "vaapi", "qsv") if decode == "auto" else (decode,)
     for device in wanted:
         if device != "cpu" and works_here(device):
+            if decode == "cuda" and (hardware := owning_decoder()) is not None:
+                return device, hardware
             return device, HWAccel(device_type=device, allow_software_fallback=True)
     if decode not in ("auto", "cpu"):
         _tell_once(decode)
