@@ -16,7 +16,6 @@ from memory.similarity_merge.reference import consolidate_reference
 __all__ = ["Backend", "Consolidated", "Merge", "Similarity", "consolidate"]
 
 
-@torch.no_grad()
 def consolidate(
     tokens: Tensor,
     keep: int,
@@ -70,12 +69,14 @@ def consolidate(
     if backend == "cpu" or (backend == "auto" and tokens.device.type == "cpu"):
         return consolidate_cpu(problem)
     if backend == "torch" or (backend == "auto" and not _triton_fits(tokens.device)):
-        return consolidate_reference(problem)
+        with torch.no_grad():
+            return consolidate_reference(problem)
     if importlib.util.find_spec("triton") is None:
         raise ValueError("expected an installed Triton for backend='triton', received none: use backend='torch'")
     from memory.similarity_merge.kernel import consolidate_triton  # heavy, and absent where there is no Triton
 
-    return consolidate_triton(problem)
+    with torch.no_grad():
+        return consolidate_triton(problem)
 
 
 def _triton_fits(device: torch.device) -> bool:
