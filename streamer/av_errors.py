@@ -15,12 +15,12 @@ _TLS_SCHEMES = ("rtsps", "https")
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 
 
-def check_path(path: str) -> Path:
+def check_path(url: SecretUrl) -> Path:
     """The file a camera reads from.
 
     Raises: CameraError if there is none, or it cannot be read.
     """
-    file = Path(path).expanduser()
+    path, file = str(url), Path(url.location).expanduser()
     try:
         if file.is_dir():
             raise CameraError("codec", f"{path} is a folder, not a video; name one file in it")

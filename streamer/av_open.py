@@ -45,7 +45,7 @@ def open_container(
     verify_tls: bool,
 ) -> Opened:
     """Tries the transports in order. Blocks for at most about twice the open time-out each. Raises: CameraError."""
-    address = url.reveal() if url.scheme else f"file:{check_path(url.location)}"
+    address = url.reveal() if url.scheme else f"file:{check_path(url)}"
     if kind == "device":
         address = address.removeprefix("file:")
     for transport in transports:

@@ -1,5 +1,6 @@
 """A camera's address that cannot be shown by accident, and a filter for foreign texts; knows no camera."""
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _NAMED_SECRET = re.compile(
-    r"((?:user(?:name)?|usr|login|pass(?:word|wd)?|pwd|token|secret|auth|(?:api_?|access_?)?key)=)([^&;?#\s'\"]*)",
+    r"((?:user(?:name)?|usr|login\w*|pass\w*|pwd|token|secret|auth\w*|key|credentials?|signature"
+    r"|(?<![A-Za-z0-9])(?:p|u|pw|psw|psk|pin|sig|sid|jwt|session(?:_?id)?))=)([^&;?#\s'\"]*)",
     re.IGNORECASE,
 )
+_LIKE_AN_ADDRESS = re.compile(
+    r"[\"'\s/]*(?:(?:rtsps?|https?|demo)(?:[:;]/*|//+)|(?=(?:\d{1,3}\.){3}\d{1,3}(?:[:/]|$)))", re.IGNORECASE
+)
+_PLAIN_PATH = re.compile(r"(?:/(?!/)|~|\.\.?/)[^:@]*@[^@]*")
+"""/clips/a@b.mp4, but not /user:password@host"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,6 +71,24 @@ class SecretUrl:
         )
 
     @property
+    def is_mistyped(self) -> bool:
+        """True for what is no existing file, but looks like an address without a clean scheme:// in front."""
+        if self.scheme or not (self._may_hold_secrets or _LIKE_AN_ADDRESS.match(self.location)):
+            return False
+        return not self._is_there
+
+    @property
+    def _may_hold_secrets(self) -> bool:
+        """True for a "file" that holds what belongs into an address."""
+        path = self.location
+        has_user = "@" in path and not _PLAIN_PATH.fullmatch(path)
+        return has_user or "://" in path or bool(_NAMED_SECRET.search(path))
+
+    @property
+    def _is_there(self) -> bool:
+        return os.path.exists(os.path.expanduser(self.location))
+
+    @property
     def host(self) -> str:
         """Host without port; "" for a file."""
         match = _HOST.match(self.location) if self.scheme else None
@@ -72,23 +97,40 @@ class SecretUrl:
     def secrets(self) -> tuple[str, ...]:
         """Every spelling of what must not be shown, longest first; for `redact`."""
         found = set()
+        if self.is_mistyped:
+            found |= {self.typed, self.location, self.location.rpartition("@")[0]}
         if self.scheme:
             found |= {self.typed, self.reveal()} if self.user_info or _NAMED_SECRET.search(self.location) else set()
             password = (self.user_info or "").partition(":")[2]
             found |= {self.user_info or "", password, unquote(password), unquote(self.user_info or "")}
+        if self.scheme or self.is_mistyped:
             for match in _NAMED_SECRET.finditer(self.location):
                 found |= {match[2], unquote(match[2])}
         return tuple(sorted(found - {""}, key=lambda secret: (-len(secret), secret)))
 
     def __str__(self) -> str:
         if not self.scheme:
-            return self.location
-        location = _NAMED_SECRET.sub(rf"\1{HIDDEN}", self.location)
+            return self._shown_path()
+        location = _hide_in(self.location)
         authority = re.split(r"[/?#]", location, maxsplit=1)[0]
-        unclear = not _is_clear_host(authority) and (self.user_info is not None or ":" in authority)
+        unclear = not _is_clear_host(authority) and (self.user_info is not None or ":" in authority or not authority)
         if unclear and "@" in location:  # could be user:a@b/c@host or user:1/2@host: rather hide too much
             return f"{self.scheme}://{HIDDEN}@{location.rpartition('@')[2]}"
+        if ":" in authority and not _HOST.fullmatch(authority.removesuffix(":")):  # a password; the @ was forgotten
+            location = HIDDEN + location.removeprefix(authority)
         return f"{self.scheme}://{HIDDEN}@{location}" if self.user_info else f"{self.scheme}://{location}"
+
+    def _shown_path(self) -> str:
+        """A file's path as it is; of a mistyped address, what is before the last @ is hidden."""
+        if not self.is_mistyped:
+            return self.location
+        _, at, rest = self.location.rpartition("@")
+        if at:
+            return f"{HIDDEN}@{_hide_in(rest)}"
+        match = _LIKE_AN_ADDRESS.match(self.location)
+        begin = match[0] if match else ""
+        as_url = SecretUrl("rtsp", None, self.location.removeprefix(begin), self.typed)
+        return begin + str(as_url).removeprefix("rtsp://")
 
     def __repr__(self) -> str:
         return f"SecretUrl({str(self)!r})"
@@ -124,6 +166,15 @@ def redact(text: str, *secrets: SecretUrl | str) -> str:
     for value in sorted(values, key=len, reverse=True):
         if len(value) > 2:
             text = text.replace(value, HIDDEN)
+    return _hide_in_urls(text)
+
+
+def _hide_in(text: str) -> str:
+    """Without the user info of URLs inside it, and the values that names like password= give away."""
+    return _NAMED_SECRET.sub(rf"\1{HIDDEN}", _hide_in_urls(text))
+
+
+def _hide_in_urls(text: str) -> str:
     return _URL_IN_TEXT.sub(lambda match: str(SecretUrl.parse(match[0])), text)
 
 

@@ -99,6 +99,8 @@ class CameraSettings(_Strict):
     @field_validator("url")
     @classmethod
     def _can_be_opened(cls, url: SecretUrl) -> SecretUrl:
+        if url.is_mistyped:
+            raise ValueError(f"{url} is no file; is rtsp:// missing in front, or does something stand before it?")
         if url.scheme and url.scheme not in _KINDS:
             raise ValueError(f"cannot open {url.scheme}://; what works: {SCHEMES}")
         if url.scheme and not url.host:

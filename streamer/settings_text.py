@@ -107,6 +107,7 @@ def describe(error: ValidationError, model: type[BaseModel], *, where: str) -> s
 def _describe_one(details: ErrorDetails, model: type[BaseModel]) -> str:
     location = tuple(part for part in details["loc"] if not str(part).startswith(_INTERNAL))
     path = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in location).lstrip(".") or "file"
+    path = redact(path)  # an address in a key's place
     kind, message, received = details["type"], details["msg"], details["input"]
     if kind == "extra_forbidden":
         return f"{path}: unknown key; {_known_keys(location, model)}"

@@ -139,6 +139,8 @@ def test_words_from_outside_are_printed_as_they_are():
             "remote endpoints are not built yet",
         ),
         (["watch", "gopher://x/y", "--ask", "What?"], 1, "cannot open gopher://"),
+        (["check", "admin:s3cr3t@192.168.1.10/stream1"], 1, "***@192.168.1.10/stream1 is no file; is rtsp:// missing"),
+        (["watch", "'rtsp://admin:s3cr3t@h/x'", "--ask", "What?"], 1, "***@h/x' is no file; is rtsp:// missing"),
         (["watch", "rtsp:///nothing", "--ask", "What?"], 1, "no host"),
         (["watch", "demo://yard?speed=1", "--ask", "  "], 1, "the question is empty"),
         (["watch", "demo://yard", "--ask", "What?", "--model", "nowhere"], 1, "model 'nowhere' is not found"),

@@ -8,6 +8,7 @@ import pytest
 
 from streamer.errors import LongwatchError, SettingsError
 from streamer.settings import Settings, load_settings, settings_from_sources
+from tests.streamer.test_secret import MISTYPED
 
 Write = Callable[[str], Path]
 
@@ -172,6 +173,38 @@ def test_a_wrong_address_does_not_show_its_password_and_fails(write: Write) -> N
     while error is not None:
         assert "hunter2" not in f"{error} {error!r}"
         error = error.__cause__
+
+
+@pytest.mark.parametrize(("typed", "shown"), MISTYPED)
+def test_an_address_without_a_clean_scheme_fails_and_asks_for_it(write: Write, typed: str, shown: str) -> None:
+    path = write(json.dumps({"cameras": {"front": typed}}))
+
+    for load in (lambda: load_settings(path), lambda: settings_from_sources([typed])):
+        with pytest.raises(SettingsError) as caught:
+            load()
+
+        message = str(caught.value)
+        assert f"url: {shown} is no file; is rtsp:// missing in front" in message
+        assert "\n" not in message
+        assert "hunter2" not in f"{message} {caught.value!r} {caught.value.__cause__} {caught.value.__cause__!r}"
+
+
+def test_an_address_in_the_place_of_a_key_fails_without_its_password(write: Write) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write("cameras: {'rtsp://me:hunter2@h/x': {fps: 1}}\n'http://me:hunter2@h/x': 1"))
+
+    assert "a name is made of" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_with_an_at_sign_in_its_name_is_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "me:you@home.mp4").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+
+    (camera,) = settings_from_sources(["me:you@home.mp4"]).cameras.values()
+
+    assert camera.kind == "file"
+    assert "me:you@home.mp4" in repr(camera)
 
 
 def test_a_missing_file_a_folder_and_other_bytes_fail(tmp_path: Path) -> None:
