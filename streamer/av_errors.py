@@ -42,8 +42,13 @@ def check_path(url: SecretUrl) -> Path:
 
 
 def is_wrong_transport(error: av.error.FFmpegError) -> bool:
-    """True where an RTSP server refused TCP, or UDP (its status 461), and may take the other."""
-    return error.errno == errno.EPROTONOSUPPORT
+    """True where an RTSP server refused TCP, or UDP, and may take the other: by its status 461, or as a bad request.
+
+    FFmpeg does not say which request a status answers: where it is not about the transport, it costs one more try.
+    """
+    return error.errno == errno.EPROTONOSUPPORT or isinstance(
+        error, av.error.HTTPBadRequestError | av.error.HTTPOtherClientError | av.error.HTTPServerError
+    )
 
 
 def from_ffmpeg(
@@ -102,7 +107,7 @@ def from_ffmpeg(
             return CameraError(
                 "lost", f"{url} closed the connection; the camera may be restarting, or have too many viewers"
             )
-        case av.error.OSError() if is_wrong_transport(error):
+        case av.error.OSError(errno=errno.EPROTONOSUPPORT):
             return CameraError(
                 "unsupported",
                 f"{url} refuses this transport; write transport: auto, or turn RTP over TCP on in the camera",

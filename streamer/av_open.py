@@ -16,17 +16,17 @@ from streamer.secret import SecretUrl
 from streamer.settings import Transport
 from streamer.source import SourceCounts
 
-__all__ = ["Opened", "is_finite", "open_container", "transports_of", "video_stream"]
+__all__ = ["Opened", "is_finite", "open_container", "try_other_transport_next", "video_stream"]
 
 
 class Opened(NamedTuple):
-    """An open container, and the RTSP transport that worked."""
+    """An open container, and the RTSP transport that the camera accepted; it may still send nothing."""
 
     container: InputContainer
     transport: str | None
 
 
-def transports_of(kind: Kind, transport: Transport, counts: SourceCounts) -> list[str | None]:
+def _transports_of(kind: Kind, transport: Transport, counts: SourceCounts) -> list[str | None]:
     """What to try, in order."""
     if kind != "rtsp":
         return [None]
@@ -35,26 +35,37 @@ def transports_of(kind: Kind, transport: Transport, counts: SourceCounts) -> lis
     return ["udp", "tcp"] if counts.transport == "udp" else ["tcp", "udp"]
 
 
+def try_other_transport_next(used: str | None, counts: SourceCounts, error: CameraError) -> None:
+    """After a try without a picture: a camera may accept a transport, and then send nothing over it."""
+    if used is not None and error.code in ("timeout", "codec"):
+        counts.transport = "tcp" if used == "udp" else "udp"
+
+
 def open_container(
     url: SecretUrl,
     kind: Kind,
-    transports: list[str | None],
+    transport: Transport,
     *,
+    counts: SourceCounts,
     timeout: tuple[float, float],
     hardware: HWAccel | None,
     verify_tls: bool,
 ) -> Opened:
-    """Tries the transports in order. Blocks for at most about twice the open time-out each. Raises: CameraError."""
+    """Tries TCP and UDP where the transport is "auto". Blocks for at most about twice the open time-out each.
+
+    Raises: CameraError.
+    """
     address = url.reveal() if url.scheme else f"file:{check_path(url)}"
     if kind == "device":
         address = address.removeprefix("file:")
-    for transport in transports:
+    transports = _transports_of(kind, transport, counts)
+    for tried in transports:
         started = time.monotonic()
         try:
             container = av.open(
                 address,
                 format="v4l2" if kind == "device" else None,
-                options=options_of(kind, url, transport=transport or "tcp", verify_tls=verify_tls),
+                options=options_of(kind, url, transport=tried or "tcp", verify_tls=verify_tls),
                 timeout=timeout,
                 hwaccel=hardware,
             )
@@ -66,10 +77,11 @@ def open_container(
                 waited_seconds=time.monotonic() - started,
                 timeout_seconds=timeout[0],
             )
-            if is_wrong_transport(error) and transport != transports[-1]:
+            if is_wrong_transport(error) and tried != transports[-1]:
                 continue
         else:
-            return Opened(container, transport)
+            return Opened(container, tried)
+        try_other_transport_next(tried, counts, why)
         raise why  # here, where FFmpeg's own error, with the password in its text, is not its context
     raise AssertionError("unreachable")
 

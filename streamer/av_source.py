@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamer.av_errors import from_ffmpeg
-from streamer.av_open import is_finite, open_container, transports_of, video_stream
+from streamer.av_open import is_finite, open_container, try_other_transport_next, video_stream
 from streamer.av_options import Kind, is_playlist
 from streamer.av_picture import AvPicture, Converter
 from streamer.clock import LiveClock, PacedClock, wall_seconds_when
@@ -119,7 +119,8 @@ class AvSource:
         container, used = open_container(
             url,
             kind,
-            transports_of(kind, transport, counts),
+            transport,
+            counts=counts,
             timeout=(open_timeout_seconds, read_timeout_seconds),
             hardware=hardware[1] if hardware else None,
             verify_tls=verify_tls,
@@ -144,7 +145,6 @@ class AvSource:
                 counts=counts,
                 read_timeout_seconds=read_timeout_seconds,
             )
-            counts.transport = used
             on_failure.pop_all()
             return source
         raise AssertionError("unreachable")
@@ -163,7 +163,7 @@ class AvSource:
             yield AvPicture(frame, self._converter, time_seconds=time_seconds, pts_seconds=pts_seconds)
 
     def _live_pictures(self) -> Iterator[tuple[VideoFrame, float, float | None]]:
-        for frame, pts_seconds in self._paced(self._frames()):
+        for frame, pts_seconds in self._paced(self._judged_frames()):
             now_seconds = time.monotonic()
             if self._decoder.is_catching_up:
                 shown_seconds = self._live_clock.past_time_of(arrival_seconds=now_seconds, pts_seconds=pts_seconds)
@@ -185,7 +185,7 @@ class AvSource:
 
     def _paced_pictures(self) -> Iterator[tuple[VideoFrame, float, float | None]]:
         clock = PacedClock(self._start_seconds, step_seconds=1.0 / (self.info.fps_announced or _USUAL_FPS))
-        for frame, pts_seconds in self._paced(self._frames()):
+        for frame, pts_seconds in self._paced(self._judged_frames()):
             yield frame, clock.time_of(pts_seconds=pts_seconds), pts_seconds
 
     def _paced(self, frames: Iterator[tuple[VideoFrame, float | None]]) -> Iterator[tuple[VideoFrame, float | None]]:
@@ -202,6 +202,19 @@ class AvSource:
                     return
             yield frame, pts_seconds
 
+    def _judged_frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
+        """What `_frames` gives. Learns from a connection with or without a picture which transport works."""
+        try:
+            for frame in self._frames():
+                if not self._has_picture:
+                    self._has_picture = True
+                    self._counts.transport = self.info.transport
+                yield frame
+        except CameraError as error:
+            if not self._has_picture:
+                try_other_transport_next(self.info.transport, self._counts, error)
+            raise
+
     def _frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
         """Decoded frames and their time stamps.
 
@@ -213,7 +226,6 @@ class AvSource:
             for packet in self._video_packets():
                 self._decoder.key_frames_only = self.live and self.key_frames_only
                 for frame in self._decoder.decode(packet):
-                    self._has_picture = True
                     picture_seconds = time.monotonic()
                     yield frame, self._seconds_of(frame)
                 waiting_since = time.monotonic()

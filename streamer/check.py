@@ -104,7 +104,6 @@ class _Check:
             ok=error is None and self.has_picture,
             error=error,
             num_corrupt=self._counts.num_corrupt,
-            transport=self._known.transport or self._counts.transport,
             fps_measured=self._fps(),
             lag_seconds=median(self._lags_seconds[:]) if self._lags_seconds else None,
             **self._key_frames(),

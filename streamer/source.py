@@ -69,7 +69,7 @@ class SourceCounts:
     num_late                        pictures that were too old to be shown
     last_arrival_monotonic_seconds  time.monotonic() when the newest packet of the video came; None: none yet
     alive_monotonic_seconds         time.monotonic() when the source last came out of FFmpeg, or out of a pause
-    transport                       "tcp" or "udp": what worked last
+    transport                       "tcp" or "udp": what gave the last picture, or the other one after a try without
     hardware_failed                 decoding on hardware gave no picture: the CPU decodes from now on
     """
 

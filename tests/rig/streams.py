@@ -1,8 +1,10 @@
-"""Cameras that do not speak plain RTSP: TLS, HLS, MPEG-TS over HTTP, and servers that hang up; each a real server."""
+"""Cameras that do not speak plain RTSP: one transport only, TLS, HLS, MPEG-TS, some hang up; each a real server."""
 
 import contextlib
 import http.server
 import itertools
+import re
+import select
 import socket
 import ssl
 import subprocess
@@ -51,6 +53,60 @@ class SlammingServer(_TcpServer):
 
     def handle(self, connection: socket.socket) -> None:
         connection.close()
+
+
+class TransportProxy(_TcpServer):
+    """Stands before an RTSP server and spoils its transports: as `spoils` says, which may be changed at any time.
+
+    spoils  for "tcp" and "udp": a status, like "400 Bad Request", that answers SETUP; or "silent": it is accepted, and
+            nothing is sent over it
+    tried   the transports that were asked for, in order
+    """
+
+    def __init__(self, target_port: int, *, spoils: dict[str, str]) -> None:
+        self._target_port = target_port
+        self.spoils = spoils
+        self.tried: list[str] = []
+        self._hang_up = threading.Event()
+        super().__init__()
+
+    def hang_up(self) -> None:
+        """Ends the connections that are open now; the next ones are taken."""
+        self._hang_up.set()
+        self._hang_up = threading.Event()
+
+    def handle(self, connection: socket.socket) -> None:
+        threading.Thread(target=self._serve, args=(connection, self._hang_up), daemon=True).start()
+
+    def _serve(self, client: socket.socket, hang_up: threading.Event) -> None:
+        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self._target_port)) as server:
+            is_deaf = False
+            while not (self.quit.is_set() or hang_up.is_set()):
+                readable, _, _ = select.select([client, server], [], [], _POLL_SECONDS)
+                for source in readable:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return
+                    if source is client:
+                        self._pass_request(data, client, server)
+                        is_deaf |= data.startswith(b"PLAY") and self.spoils.get(self.tried[-1]) == "silent"
+                    elif not is_deaf:
+                        client.sendall(data)
+                    elif data.startswith(b"RTSP/"):
+                        client.sendall(data[: data.index(b"\r\n\r\n") + 4])
+
+    def _pass_request(self, data: bytes, client: socket.socket, server: socket.socket) -> None:
+        if data.startswith(b"SETUP"):
+            self.tried.append("tcp" if b"RTP/AVP/TCP" in data else "udp")
+            fault = self.spoils.get(self.tried[-1], "")
+            if fault == "silent":
+                data = re.sub(rb"client_port=\d+-\d+", b"client_port=9-9", data)  # where nobody listens
+            elif fault:
+                sequence = re.search(rb"CSeq: *\d+", data)
+                assert sequence is not None
+                client.sendall(b"RTSP/1.0 %s\r\n%s\r\n\r\n" % (fault.encode(), sequence[0]))
+                return
+        server.sendall(data)
 
 
 class TlsProxy(_TcpServer):
