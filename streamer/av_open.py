@@ -16,7 +16,11 @@ from streamer.secret import SecretUrl
 from streamer.settings import Transport
 from streamer.source import SourceCounts
 
-__all__ = ["Opened", "is_finite", "open_container", "try_other_transport_next", "video_stream"]
+__all__ = ["HardwareError", "Opened", "is_finite", "open_container", "try_other_transport_next", "video_stream"]
+
+
+class HardwareError(Exception):
+    """The device that shall decode cannot be used now, though it could when it was looked for."""
 
 
 class Opened(NamedTuple):
@@ -53,7 +57,7 @@ def open_container(
 ) -> Opened:
     """Tries TCP and UDP where the transport is "auto". Blocks for at most about twice the open time-out each.
 
-    Raises: CameraError.
+    Raises: CameraError; HardwareError.
     """
     address = url.reveal() if url.scheme else f"file:{check_path(url)}"
     if kind == "device":
@@ -70,6 +74,8 @@ def open_container(
                 hwaccel=hardware,
             )
         except av.error.FFmpegError as error:
+            if hardware is not None and error.filename is None:  # PyAV names the address where that is at fault
+                raise HardwareError(error.strerror) from None
             why = from_ffmpeg(
                 error,
                 url,

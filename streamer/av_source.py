@@ -1,6 +1,7 @@
 """AvSource: a camera or file read through PyAV (FFmpeg), in one thread; knows no event loop and no reconnecting."""
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -15,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamer.av_errors import from_ffmpeg
-from streamer.av_open import is_finite, open_container, try_other_transport_next, video_stream
+from streamer.av_open import HardwareError, is_finite, open_container, try_other_transport_next, video_stream
 from streamer.av_options import Kind, is_playlist
 from streamer.av_picture import AvPicture, Converter
 from streamer.clock import LiveClock, PacedClock, wall_seconds_when
@@ -89,6 +90,7 @@ class AvSource:
         self._stamps = Stamps(has_pts=container.format.name != "avi")
         self._waited_seconds = 0.0
         self._has_picture = False
+        self._is_decoding = False
         self._converter = Converter(pixel_aspect=stream.sample_aspect_ratio)
 
     @classmethod
@@ -109,6 +111,8 @@ class AvSource:
     ) -> Self:
         """Connects and reads the stream's head. RTSP "auto": what worked last, or TCP; if that is refused, the other.
 
+        A device that cannot decode now is done without, from then on.
+
         Raises: CameraError.
         """
         counts = counts or SourceCounts()
@@ -116,15 +120,22 @@ class AvSource:
         if kind == "http" and is_playlist(url):
             read_timeout_seconds *= _PLAYLIST_PATIENCE
         hardware = accelerator(decode) if live and not counts.hardware_failed else None
-        container, used = open_container(
+        connect = functools.partial(
+            open_container,
             url,
             kind,
             transport,
             counts=counts,
             timeout=(open_timeout_seconds, read_timeout_seconds),
-            hardware=hardware[1] if hardware else None,
             verify_tls=verify_tls,
         )
+        try:
+            container, used = connect(hardware=hardware[1] if hardware else None)
+        except HardwareError as error:
+            assert hardware is not None
+            container, used = connect(hardware=None)
+            log.warning("%s cannot be decoded on %s (%s); the CPU decodes from now on", url, hardware[0], error)
+            counts.hardware_failed, hardware = True, None
         counts.count_alive()
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(container.close)
@@ -203,17 +214,31 @@ class AvSource:
             yield frame, pts_seconds
 
     def _judged_frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
-        """What `_frames` gives. Learns from a connection with or without a picture which transport works."""
+        """What `_frames` gives. Learns from a connection with or without a picture which transport and decoder work.
+
+        A stream that breaks off, falls silent or is left before its first picture says nothing about the decoder.
+        """
+        counts, packets_before = self._counts, self._counts.num_packets
         try:
             for frame in self._frames():
                 if not self._has_picture:
                     self._has_picture = True
-                    self._counts.transport = self.info.transport
+                    counts.transport = self.info.transport
                 yield frame
         except CameraError as error:
             if not self._has_picture:
-                try_other_transport_next(self.info.transport, self._counts, error)
+                try_other_transport_next(self.info.transport, counts, error)
+                if self._is_decoding:
+                    self._give_up_hardware()
             raise
+        is_over = self._is_recording and not self._quit.is_set()
+        if is_over and not self._has_picture and counts.num_packets > packets_before:
+            self._give_up_hardware()
+
+    def _give_up_hardware(self) -> None:
+        if self.info.decoder != self.info.codec:
+            log.warning("%s gave no picture decoded as %s; the CPU is tried next", self._url, self.info.decoder)
+            self._counts.hardware_failed = True
 
     def _frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
         """Decoded frames and their time stamps.
@@ -225,6 +250,7 @@ class AvSource:
         try:
             for packet in self._video_packets():
                 self._decoder.key_frames_only = self.live and self.key_frames_only
+                self._is_decoding = True
                 for frame in self._decoder.decode(packet):
                     picture_seconds = time.monotonic()
                     yield frame, self._seconds_of(frame)
@@ -233,6 +259,7 @@ class AvSource:
                     seconds = f"{_MAX_PICTURELESS_SECONDS:.0f} s"
                     message = f"{self._url} sends data, but no whole picture for {seconds}"
                     raise CameraError("codec", f"{message}; set the camera to H.264 and a key frame every 2 s")
+                self._is_decoding = False
         except av.error.FFmpegError as error:
             why = from_ffmpeg(
                 error,
@@ -241,10 +268,6 @@ class AvSource:
                 waited_seconds=time.monotonic() - waiting_since,
                 timeout_seconds=self._read_timeout_seconds,
             )
-        finally:
-            if self.info.decoder != self.info.codec and not self._has_picture and self._counts.num_packets:
-                log.warning("%s gave no picture decoded as %s; the CPU is tried next", self._url, self.info.decoder)
-                self._counts.hardware_failed = True
         if why is not None:
             raise why  # here, where FFmpeg's own error, with the password in its text, is not its context
 
