@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import hashlib
 import http.server
 import itertools
+import re
 import select
 import socket
 import subprocess
@@ -128,9 +130,12 @@ def free_port() -> int:
 
 
 class MjpegServer:
-    """An HTTP camera: an endless multipart stream of JPEG pictures at 10 per second, with a password if given."""
+    """An HTTP camera: an endless multipart stream of JPEG pictures at 10 per second, with a password if given.
 
-    def __init__(self, *, user_info: str | None = None) -> None:
+    auth  how it asks for the password: "basic" or "digest"
+    """
+
+    def __init__(self, *, user_info: str | None = None, auth: str = "basic") -> None:
         pictures = [
             cv2.imencode(".jpg", np.full((120, 160, 3), shade, np.uint8))[1].tobytes() for shade in range(50, 250)
         ]
@@ -138,10 +143,10 @@ class MjpegServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                given = self.headers.get("Authorization", "").removeprefix("Basic ")
-                if user_info is not None and base64.b64decode(given) != user_info.encode():
+                proves = {"basic": _is_basic, "digest": _is_digest}[auth]
+                if user_info is not None and not proves(self.headers.get("Authorization", ""), user_info):
                     self.send_response(401)
-                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                    self.send_header("WWW-Authenticate", _CHALLENGES[auth])
                     self.end_headers()
                     return
                 self.send_response(200)
@@ -170,3 +175,24 @@ class MjpegServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(2)
+
+
+_CHALLENGES = {"basic": 'Basic realm="camera"', "digest": 'Digest realm="camera", nonce="5ca1ab1e", qop="auth"'}
+
+
+def _is_basic(authorization: str, user_info: str) -> bool:
+    return authorization == f"Basic {base64.b64encode(user_info.encode()).decode()}"
+
+
+def _is_digest(authorization: str, user_info: str) -> bool:
+    """RFC 2617, with qop=auth and MD5."""
+    given: dict[str, str] = dict(re.findall(r'(\w+)="?([^",]*)"?', authorization.removeprefix("Digest ")))
+    user, _, password = user_info.partition(":")
+
+    def md5(*parts: str) -> str:
+        return hashlib.md5(":".join(parts).encode()).hexdigest()
+
+    if given.get("username") != user or given.get("nonce") != "5ca1ab1e":
+        return False
+    proof = (given["nonce"], given["nc"], given["cnonce"], given["qop"])
+    return given["response"] == md5(md5(user, "camera", password), *proof, md5("GET", given["uri"]))

@@ -127,13 +127,14 @@ async def test_a_silent_camera_is_given_up_in_time(scheme: str) -> None:
     assert "hunter2" not in repr(report)
 
 
+@pytest.mark.parametrize("auth", ["basic", "digest"])
 @pytest.mark.parametrize(
     ("user_info", "code"),
     [("me:p@ss/w#rd:x@", None), ("me:wrong@", "auth"), ("", "auth")],
     ids=["right", "wrong", "none"],
 )
-async def test_an_http_camera_wants_its_password(user_info: str, code: str | None) -> None:
-    server = MjpegServer(user_info="me:p@ss/w#rd:x")
+async def test_an_http_camera_wants_its_password(user_info: str, code: str | None, auth: str) -> None:
+    server = MjpegServer(user_info="me:p@ss/w#rd:x", auth=auth)
     try:
         report = await check_camera(settings(f"http://{user_info}127.0.0.1:{server.port}/video"))
     finally:
