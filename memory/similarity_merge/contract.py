@@ -40,11 +40,12 @@ class Consolidated:
 
     def __post_init__(self) -> None:
         num_cameras, keep = self.tokens.shape[:2]
-        expected = [[num_cameras, keep], [num_cameras, keep + 1], [num_cameras], [num_cameras]]
-        received = [list(t.shape) for t in (self.weights, self.boundaries, self.num_kept, self.num_nonfinite)]
+        expected = ((num_cameras, keep), (num_cameras, keep + 1), (num_cameras,), (num_cameras,))
+        received = (self.weights.shape, self.boundaries.shape, self.num_kept.shape, self.num_nonfinite.shape)
         if expected != received:
             raise ValueError(
-                f"expected weights, boundaries, num_kept and num_nonfinite {expected}, received {received}"
+                f"expected weights, boundaries, num_kept and num_nonfinite {[list(shape) for shape in expected]}, "
+                f"received {[list(shape) for shape in received]}"
             )
 
     def __repr__(self) -> str:
