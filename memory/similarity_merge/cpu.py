@@ -12,9 +12,7 @@ import numpy as np
 import torch
 
 from memory.similarity_merge.contract import Consolidated, Problem
-from memory.similarity_merge.cpu_gram import merge_by_gram
-from memory.similarity_merge.cpu_mean_dot import merge_by_mean_dot
-from memory.similarity_merge.cpu_token_cosine import merge_by_token_cosine
+from memory.similarity_merge.cpu_compiled import merge_by_gram, merge_by_mean_dot, merge_by_neighbours
 
 MAX_GRAM_SLOTS = 32
 """Up to so many, all pairs cost less than the pairs beside each other after each merge."""
@@ -81,4 +79,4 @@ def _way_of(problem: Problem) -> Any:
     if problem.similarity == "mean_dot":
         return merge_by_mean_dot
     num_slots = problem.tokens.shape[1]
-    return merge_by_gram if num_slots <= MAX_GRAM_SLOTS and 2 * problem.keep <= num_slots else merge_by_token_cosine
+    return merge_by_gram if num_slots <= MAX_GRAM_SLOTS and 2 * problem.keep <= num_slots else merge_by_neighbours
