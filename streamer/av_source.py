@@ -1,6 +1,7 @@
 """AvSource: a camera or file read through PyAV (FFmpeg), in one thread; knows no event loop and no reconnecting."""
 
 import contextlib
+import errno
 import functools
 import logging
 import threading
@@ -20,9 +21,10 @@ from streamer.av_open import HardwareError, is_finite, open_container, try_other
 from streamer.av_options import Kind, is_playlist
 from streamer.av_picture import AvPicture, Converter
 from streamer.clock import LiveClock, PacedClock, wall_seconds_when
-from streamer.decoding import PacketDecoder
+from streamer.decoding import DAMAGE_ADVICE, PacketDecoder
 from streamer.errors import CameraError
 from streamer.hardware import accelerator
+from streamer.kept_packets import MAX_KEPT_SECONDS
 from streamer.secret import SecretUrl
 from streamer.settings import Decode, Transport
 from streamer.source import SourceCounts, SourceInfo, pause
@@ -36,7 +38,7 @@ _LIVE_DECODER_THREADS = 2
 _USUAL_FPS = 25.0
 _MAX_FPS = 240  # beyond it is FFmpeg's time base, not a rate
 _PLAYLIST_PATIENCE = 1.8  # segments come seconds apart
-_MAX_PICTURELESS_SECONDS = 60.0
+_FIRST_PICTURE_SECONDS = 60.0  # key frames may be far apart
 STALL_SECONDS = 20.0
 _MAX_PLAYLIST_PAUSE_SECONDS = 15.0
 
@@ -243,22 +245,20 @@ class AvSource:
     def _frames(self) -> Iterator[tuple[VideoFrame, float | None]]:
         """Decoded frames and their time stamps.
 
-        Raises: CameraError, also where packets come, but no picture for a minute.
+        Raises: CameraError, also where packets come, but no good picture.
         """
         waiting_since = picture_seconds = time.monotonic()
         why: CameraError | None = None
         try:
             for packet in self._video_packets():
                 self._decoder.key_frames_only = self.live and self.key_frames_only
+                self._counts.decodes_key_frames_only = self._decoder.is_skipping
                 self._is_decoding = True
                 for frame in self._decoder.decode(packet):
-                    picture_seconds = time.monotonic()
                     yield frame, self._seconds_of(frame)
+                    picture_seconds = time.monotonic()
                 waiting_since = time.monotonic()
-                if self.live and waiting_since - picture_seconds > _MAX_PICTURELESS_SECONDS:
-                    seconds = f"{_MAX_PICTURELESS_SECONDS:.0f} s"
-                    message = f"{self._url} sends data, but no whole picture for {seconds}"
-                    raise CameraError("codec", f"{message}; set the camera to H.264 and a key frame every 2 s")
+                self._check_pictures_come(waiting_since - picture_seconds)
                 self._is_decoding = False
         except av.error.FFmpegError as error:
             why = from_ffmpeg(
@@ -271,6 +271,21 @@ class AvSource:
         if why is not None:
             raise why  # here, where FFmpeg's own error, with the password in its text, is not its context
 
+    def _check_pictures_come(self, pictureless_seconds: float) -> None:
+        """Packets come.
+
+        Raises: CameraError("codec") where for as long as a packet may take there was no good picture among them; later
+            where there was none yet, or where they are kept since the scene is still.
+        """
+        allowed_seconds = self._read_timeout_seconds if self._has_picture else _FIRST_PICTURE_SECONDS
+        if self._decoder.is_skipping:
+            allowed_seconds += MAX_KEPT_SECONDS
+        if not self.live or pictureless_seconds <= allowed_seconds:
+            return
+        message = f"{self._url} sends data, but no good picture for {pictureless_seconds:.0f} s"
+        advice = DAMAGE_ADVICE if self._has_picture else "set the camera to H.264 and a key frame every 2 s"
+        raise CameraError("codec", f"{message}; {advice}")
+
     def _seconds_of(self, frame: VideoFrame) -> float | None:
         """Its time stamp; that of a file is checked, since recorders write wrong ones."""
         if not self.live:
@@ -281,7 +296,7 @@ class AvSource:
         """Packets worth decoding. Where the stream is far behind, all up to the next key frame are left out.
 
         A live container is read whole, so that sound does not hide that the picture is missing.
-        Raises: CameraError("timeout") after 20 s with other packets only.
+        Raises: CameraError("timeout") after 20 s with other packets only; av.error.FFmpegError.
         """
         is_skipping = False
         asked_seconds = video_seconds = time.monotonic()
@@ -292,6 +307,9 @@ class AvSource:
             self._waited_seconds = now_seconds - asked_seconds
             if self._quit.is_set():
                 return
+            if self.live and self._waited_seconds >= self._read_timeout_seconds:
+                # FFmpeg ran into its time-out, but first gives what its parser held, and would wait once more
+                raise av.error.TimeoutError(errno.ETIMEDOUT, "nothing came in time")
             if packet.stream.index != index:
                 self._counts.count_alive()
                 if now_seconds - video_seconds > STALL_SECONDS:

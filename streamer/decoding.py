@@ -17,9 +17,10 @@ from streamer.packet_sizes import PacketSizes
 from streamer.secret import SecretUrl
 from streamer.source import SourceCounts
 
-__all__ = ["PacketDecoder"]
+__all__ = ["DAMAGE_ADVICE", "PacketDecoder"]
 
 _MAX_CORRUPT_IN_A_ROW = 500
+DAMAGE_ADVICE = "its codec or size may have changed, or its network damages the stream"
 
 
 class PacketDecoder:
@@ -69,7 +70,7 @@ class PacketDecoder:
             self._learn(packet)
             yield from self._whole(packet.decode)
         if self._num_corrupt_in_a_row > _MAX_CORRUPT_IN_A_ROW:
-            raise CameraError("codec", f"{self._url} sends only damaged pictures; check its network, or its codec")
+            raise CameraError("codec", f"{self._url} sends only damaged pictures; {DAMAGE_ADVICE}")
 
     def _key_frame(self, packet: "Packet[VideoStream]") -> Iterator[VideoFrame]:
         begins = self.key_frames_only and (self._is_skipping or self._was_still)

@@ -143,6 +143,7 @@ class ProcessReading:
             setattr(counts, name, getattr(before, name) + theirs[name])
         counts.num_late += self._num_late_here
         counts.transport, counts.hardware_failed = theirs["transport"], theirs["hardware_failed"]
+        counts.decodes_key_frames_only = theirs["decodes_key_frames_only"]
         if status["arrival_age_seconds"] is not None:
             counts.last_arrival_monotonic_seconds = time.monotonic() - status["arrival_age_seconds"]
         self.num_dropped = status["num_dropped"]

@@ -13,7 +13,7 @@ __all__ = ["MAX_KEPT_BYTES", "MAX_KEPT_PACKETS", "MAX_KEPT_SECONDS", "KeptPacket
 MAX_KEPT_PACKETS = 300
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 MAX_KEPT_SECONDS = 8.0
-"""Less than the ten seconds after which a camera without pictures is stale."""
+"""Pictures of a still scene come at least so often: sooner than they are a gap, or than the camera is stale."""
 
 
 class KeptPackets:

@@ -9,8 +9,10 @@ __all__ = ["Patience"]
 class Patience:
     """Seconds; tests wait less.
 
-    open, read     the socket: to be connected, and for each packet
-    stale          without a packet for so long, a live camera is stale, and what follows comes after a gap
+    open, read     the socket: to be connected, and for each packet; packets of which no good picture comes for `read`
+                   are as good as none
+    stale          without a picture for so long, a live camera is stale, and what follows comes after a gap; less than
+                   `read`, after which it is offline
     stall          an open stream that FFmpeg waits for so long, in spite of its own time-out, is torn down
     hang           likewise for opening: well over the time-outs, a slow name server
     child_start    a reading process that says nothing at all for so long is ended
@@ -23,7 +25,7 @@ class Patience:
 
     open: float = 10.0
     read: float = 10.0
-    stale: float = 10.0
+    stale: float = 5.0
     stall: float = 20.0
     hang: float = 45.0
     child_start: float = 45.0
@@ -33,6 +35,11 @@ class Patience:
     auth_pause: float = 30.0
     good: float = 60.0
     leave: float = 0.5
+
+    @property
+    def key_frames_stale(self) -> float:
+        """As `stale`, while only key frames are decoded: they come seconds apart."""
+        return 3.0 * self.stale
 
     @property
     def tick(self) -> float:

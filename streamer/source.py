@@ -71,6 +71,7 @@ class SourceCounts:
     alive_monotonic_seconds         time.monotonic() when the source last came out of FFmpeg, or out of a pause
     transport                       "tcp" or "udp": what gave the last picture, or the other one after a try without
     hardware_failed                 decoding on hardware gave no picture: the CPU decodes from now on
+    decodes_key_frames_only         the scene is still, and pictures come seconds apart
     """
 
     num_packets: int = 0
@@ -81,6 +82,7 @@ class SourceCounts:
     alive_monotonic_seconds: float = 0.0
     transport: str | None = None
     hardware_failed: bool = False
+    decodes_key_frames_only: bool = False
 
     def count_arrival(self) -> None:
         """A packet of the video came just now."""
