@@ -1,13 +1,14 @@
 """Camera: one camera's state and frames, as the event loop sees them; knows no encoder, memory or question.
 
 A daemon thread reads: it opens, decodes, samples, converts, masks and hands over. Three clocks watch it: the socket's
-time-outs, the age of the newest packet, and how long FFmpeg has not come back. Bounds: the handoff's one frame; two
-threads that hang, and after them a child process, which can be killed.
+time-outs, the age of the newest packet and picture, and how long FFmpeg has not come back. Bounds: the handoff's one
+frame; two threads that hang, and after them a child process, which can be killed.
 """
 
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from streamer.backoff import Backoff
 from streamer.capture_thread import CaptureThread, Shared
 from streamer.clock import wall_seconds
 from streamer.errors import CameraError
+from streamer.faults import Faults
 from streamer.frame import Frame
 from streamer.handoff import Handoff
 from streamer.patience import Patience
@@ -29,8 +31,6 @@ __all__ = ["Camera", "CameraState", "CameraStatus"]
 
 log = logging.getLogger(__name__)
 
-_PICTURELESS_FACTOR = 3.0  # where only key frames are decoded, pictures come seconds apart
-
 
 class Camera:
     """`async with Camera(settings, arrived=arrived) as camera:` then wait for `arrived` and `camera.take_nowait()`.
@@ -38,7 +38,7 @@ class Camera:
     arrived        set whenever a frame waits or the state changed; may be shared by several cameras
     changed        this camera's own event: set at every change of `state`; whoever waits clears it
     ended          set when a finite source is over and its last frame was taken
-    num_abandoned  threads and processes that hung and were given up
+    num_abandoned  threads and processes that hung, and threads that died
     """
 
     def __init__(
@@ -58,7 +58,8 @@ class Camera:
         self._make_source = make_source
         self._state = CameraState("connecting" if settings.enabled else "disabled", wall_seconds())
         self._lock = threading.Lock()
-        self._looker = make_looker(settings, counts=self.counts, patience=self._patience)
+        self._changed_monotonic_seconds = time.monotonic()
+        self._faults = Faults(settings.name, settings.url)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._shared: Shared | None = None
@@ -73,9 +74,10 @@ class Camera:
             settings=self.settings,
             patience=patience,
             handoff=Handoff(self._loop, self._arrived, blocking=not self.settings.live),
-            looker=self._looker,
+            looker=make_looker(self.settings, counts=self.counts, patience=patience),
             counts=self.counts,
             backoff=Backoff(first_seconds=patience.first_pause, cap_seconds=patience.longest_pause),
+            faults=self._faults,
             make_source=self._make_source,
             live=self.settings.live,
         )
@@ -138,12 +140,12 @@ class Camera:
     @property
     def num_seen(self) -> int:
         """Decoded pictures that were neither corrupt nor late."""
-        return self._looker.seen.num_events
+        return self._shared.looker.seen.num_events if self._shared else 0
 
     @property
     def num_sampled(self) -> int:
         """Pictures that became frames."""
-        return self._looker.num_sampled
+        return self._shared.looker.num_sampled if self._shared else 0
 
     @property
     def num_reconnects(self) -> int:
@@ -172,7 +174,7 @@ class Camera:
     @property
     def fps(self) -> float:
         """Decoded frames per second of wall time, lately."""
-        return self._looker.seen.per_second
+        return self._shared.looker.seen.per_second if self._shared else 0.0
 
     def now_seconds(self) -> float:
         """Now on the camera's clock: the wall clock, or for a paced source the newest frame taken."""
@@ -216,6 +218,7 @@ class Camera:
             if error is None and before.status == status and before.error is None:
                 return
             self._state = before.after(status, error, now_seconds=wall_seconds())
+            self._changed_monotonic_seconds = time.monotonic()
             if not self._state.is_news_after(before):
                 return
         log.info("camera %s: %s%s%s", self.name, status, f": {error}" if error else "", more)
@@ -237,25 +240,36 @@ class Camera:
     # A timer on the loop.
 
     def _tick(self) -> None:
-        """About once a second: notices that a live camera gives nothing, and that a thread hangs or has ended."""
-        loop, threads = self._loop, self._threads
-        if loop is None or threads is None:
-            return
+        """About once a second, whatever happens."""
+        assert self._loop is not None
+        try:
+            self._look_after()
+        except Exception as error:  # noqa: BLE001 - without its watchman a camera would stay as it is for ever
+            self._faults.tell(error)
+        finally:
+            self._ticker = self._loop.call_later(self._patience.tick, self._tick)
+
+    def _look_after(self) -> None:
+        """Notices that a live camera gives nothing, and that a thread hangs or has died."""
+        threads = self._threads
+        assert threads is not None
         threads.look_after()
         if self.live and self._state.status == "live" and (silence := self._silence()):
             self._change("stale", None, silence, heard_from=threads.current)
-        self._ticker = loop.call_later(self._patience.tick, self._tick)
 
     def _silence(self) -> str:
-        """ "" or how long the camera has been silent, which is too long.
+        """ "" or how long the camera has given nothing, which is too long.
 
-        A still scene is not silent: packets come, though few of them are decoded.
+        A still scene is not silent: packets come, though few of them are decoded. Packets alone are no picture.
         """
-        packet_seconds = self.counts.silent_seconds
-        picture_seconds = self._looker.seen.silent_seconds
+        assert self._shared is not None
+        patience = self._patience
+        packet_seconds, picture_seconds = self.counts.silent_seconds, self._shared.looker.seen.silent_seconds
         silences = [seconds for seconds in (packet_seconds, picture_seconds) if seconds is not None]
-        if silences and min(silences) > self._patience.stale:
+        silences.append(time.monotonic() - self._changed_monotonic_seconds)  # live: a process tells its counts later
+        if min(silences) > patience.stale:
             return f": nothing came for {min(silences):.0f} s"
-        if picture_seconds is not None and picture_seconds > _PICTURELESS_FACTOR * self._patience.stale:
+        allowed_seconds = patience.key_frames_stale if self.counts.decodes_key_frames_only else patience.stale
+        if picture_seconds is not None and min(picture_seconds, silences[-1]) > allowed_seconds:
             return f": no picture for {picture_seconds:.0f} s"
         return ""

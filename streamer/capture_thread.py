@@ -4,7 +4,6 @@ A thread that hangs inside FFmpeg cannot be ended. It is told to quit, and anoth
 says and what it sees does not count.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Literal, Protocol
 from streamer.backoff import Backoff
 from streamer.children import Children
 from streamer.errors import CameraError
+from streamer.faults import Faults
 from streamer.handoff import Handoff
 from streamer.isolation import ProcessReading
 from streamer.look import Looker
@@ -24,8 +24,6 @@ from streamer.settings import CameraSettings
 from streamer.source import Source, SourceCounts
 
 __all__ = ["CaptureThread", "Say", "Shared"]
-
-log = logging.getLogger(__name__)
 
 
 class Say(Protocol):
@@ -40,6 +38,7 @@ class Say(Protocol):
 class Shared:
     """What a camera's threads leave to each other; one of them writes at a time.
 
+    looker              the newest thread's
     live                what the newest source says of itself
     last_frame_seconds  time of the newest frame that was handed over
     num_hung            reading processes that were ended since they hung
@@ -51,13 +50,13 @@ class Shared:
     looker: Looker
     counts: SourceCounts
     backoff: Backoff
+    faults: Faults
     make_source: Callable[..., Source]
     live: bool
     num_reconnects: int = 0
     num_hung: int = 0
     num_dropped_in_child: int = 0
     last_frame_seconds: float | None = None
-    look_lock: threading.Lock = field(default_factory=threading.Lock)
     children: Children = field(default_factory=Children)
 
 
@@ -73,15 +72,19 @@ class CaptureThread:
     ) -> None:
         self.isolated = isolated
         self._shared = shared
+        self._looker = shared.looker
         self._say = say
         self._left = left
         self._pause_seconds = pause_seconds
         self._quit = threading.Event()
         self._reading: Reading | None = None
         self._seeing_since_seconds: float | None = None
+        self._seen_seconds = 0.0
+        self._has_finished = False
         self._thread = threading.Thread(target=self._run, name=f"capture-{shared.settings.name}", daemon=True)
 
     def start(self) -> None:
+        """Raises: RuntimeError where the system gives no thread."""
         self._thread.start()
 
     def quit(self) -> None:
@@ -93,6 +96,17 @@ class CaptureThread:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def has_died(self) -> bool:
+        """True where it has ended though nobody told it to, and the source is not over."""
+        return not (self.is_alive or self._quit.is_set() or self._has_finished)
+
+    @property
+    def has_seen_well(self) -> bool:
+        """True where the newest connection gave pictures for a good while."""
+        since_seconds = self._seeing_since_seconds
+        return since_seconds is not None and self._seen_seconds - since_seconds > self._shared.patience.good
+
     def hanging_seconds(self) -> float | None:
         """For how long FFmpeg has not come back, where that is too long; else None."""
         reading = self._reading
@@ -100,10 +114,11 @@ class CaptureThread:
 
     def _run(self) -> None:
         try:
-            with self._shared.look_lock:
-                self._shared.looker.lose()
             if not self._quit.wait(self._pause_seconds):
                 self._read_again_and_again()
+            self._has_finished = True
+        except Exception as error:  # noqa: BLE001 - another thread takes its place
+            self._shared.faults.tell(error)
         finally:
             self._left()
 
@@ -113,11 +128,10 @@ class CaptureThread:
             error = self._read()
             if self._quit.is_set():
                 return
-            if error is None or (shared.looker.seen.num_events and not shared.live):
+            if error is None or (self._looker.seen.num_events and not shared.live):
                 self._finish(error)
                 return
-            seeing_since_seconds = self._seeing_since_seconds
-            if seeing_since_seconds is not None and time.monotonic() - seeing_since_seconds > patience.good:
+            if self.has_seen_well:
                 shared.backoff.reset()
             at_least_seconds = patience.auth_pause if error.code == "auth" else 0.0
             pause_seconds = shared.backoff.next_seconds(at_least_seconds=at_least_seconds)
@@ -134,8 +148,9 @@ class CaptureThread:
         try:
             with reading:
                 for frame in reading:
+                    self._seen_seconds = time.monotonic()
                     if self._seeing_since_seconds is None:
-                        self._seeing_since_seconds = time.monotonic()
+                        self._seeing_since_seconds = self._seen_seconds
                     if self._quit.is_set():
                         break
                     shared.live = reading.live
@@ -145,8 +160,8 @@ class CaptureThread:
                         shared.last_frame_seconds = frame.end_seconds
         except CameraError as error:
             return self._lost(error)
-        except Exception as error:  # whatever a source raises, the camera is tried again
-            log.exception("camera %s: a fault in the program", shared.settings.name)
+        except Exception as error:  # noqa: BLE001 - whatever a source raises, the camera is tried again
+            shared.faults.tell(error)
             url = shared.settings.url
             return self._lost(CameraError("lost", redact(f"{url}: {type(error).__name__}, see the log", url)))
         finally:
@@ -157,9 +172,7 @@ class CaptureThread:
         return None
 
     def _lost(self, error: CameraError) -> CameraError:
-        with self._shared.look_lock:
-            if not self._quit.is_set():
-                self._shared.looker.lose()
+        self._looker.lose()
         return error
 
     def _new_reading(self) -> Reading:
@@ -167,7 +180,7 @@ class CaptureThread:
         if self.isolated:
             return ProcessReading(
                 shared.settings,
-                looker=shared.looker,
+                looker=self._looker,
                 counts=shared.counts,
                 patience=shared.patience,
                 quit=self._quit,
@@ -176,8 +189,7 @@ class CaptureThread:
             )
         return ThreadReading(
             shared.settings,
-            looker=shared.looker,
-            look_lock=shared.look_lock,
+            looker=self._looker,
             counts=shared.counts,
             patience=shared.patience,
             quit=self._quit,

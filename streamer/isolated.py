@@ -147,7 +147,6 @@ def read_camera(orders: BinaryIO, reports: BinaryIO) -> None:
     reading = ThreadReading(
         settings,
         looker=looker,
-        look_lock=threading.Lock(),
         counts=counts,
         patience=patience,
         quit=quit,

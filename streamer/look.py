@@ -16,11 +16,11 @@ HEARTBEAT_SECONDS = 10.0
 STILL_SECONDS = 5.0
 """After so long without a change, key frames are enough."""
 _GAP_STEPS = 5.0  # a slow camera, or a time lapse, is no row of gaps
-_MAX_KEY_FRAME_SECONDS = 10.0
+_MAX_KEY_FRAME_SECONDS = 10.0  # more than KeptPackets keeps
 
 
 class Looker:
-    """One camera's eye; lives in the thread that decodes, longer than one connection.
+    """One camera's eye; belongs to one thread, which decodes, and lives longer than one connection.
 
     stale_after_seconds  a longer pause between two pictures, and of more than five usual steps, is a gap
     skip_still           pictures that show nothing new become still frames
@@ -98,6 +98,13 @@ class Looker:
         self.num_sampled += 1
         self._gap_start_seconds = None
         return frame
+
+    def follow(self, before: "Looker") -> None:
+        """Goes on after another one, which a thread that was given up may still use: what it sees does not count."""
+        self.seen = before.seen
+        self.num_sampled = before.num_sampled
+        self._last_seconds = before._last_seconds
+        self.lose()
 
     def lose(self) -> None:
         """The stream broke off: what comes next comes after a gap."""

@@ -49,7 +49,7 @@ def make_looker(settings: CameraSettings, *, counts: SourceCounts, patience: Pat
 class ThreadReading:
     """A source that is read here, in the thread that iterates.
 
-    A lock keeps a thread that was given up on from looking beside its successor.
+    The looker is this thread's own: should it hang while it looks, its successor waits for nothing.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class ThreadReading:
         settings: CameraSettings,
         *,
         looker: Looker,
-        look_lock: threading.Lock,
         counts: SourceCounts,
         patience: Patience,
         quit: threading.Event,
@@ -65,7 +64,6 @@ class ThreadReading:
     ) -> None:
         self._settings = settings
         self._looker = looker
-        self._look_lock = look_lock
         self._counts = counts
         self._patience = patience
         self._quit = quit
@@ -112,16 +110,13 @@ class ThreadReading:
         assert source is not None
         self._inside_since_seconds = time.monotonic()
         for picture in source:
-            self._inside_since_seconds = None
-            frame = None
-            with self._look_lock:
-                if self._quit.is_set():
-                    return
-                is_new = self._looker.accepts(picture.time_seconds)
-                if is_new:
-                    frame = self._looker.frame_of(picture)
-                    source.key_frames_only = self._looker.wants_key_frames_only
-            if is_new:
+            if self._quit.is_set():
+                return
+            if self._looker.accepts(picture.time_seconds):
+                self._inside_since_seconds = time.monotonic()
+                frame = self._looker.frame_of(picture)  # FFmpeg again, which converts
+                source.key_frames_only = self._looker.wants_key_frames_only
+                self._inside_since_seconds = None
                 yield frame
             self._inside_since_seconds = time.monotonic()
         self._inside_since_seconds = None

@@ -142,3 +142,16 @@ def test_a_picture_that_is_not_newer_is_late() -> None:
 
     assert row(look(eye, Scene(1000), Scene(1000), Scene(999), Scene(1001))) == "P..s"
     assert counts.num_late == 2
+
+
+def test_a_looker_that_follows_another_goes_on_after_a_gap_with_its_count() -> None:
+    before, eye = looker(fps=2), looker(fps=2)
+    old = look(before, *(Scene(1000 + index) for index in range(3)))
+    eye.follow(before)
+    new = look(eye, Scene(1001.5), Scene(1003), Scene(1004))
+
+    assert [frame.index for frame in [*old, *new] if frame] == [0, 1, 2, 3, 4]
+    assert new[0] is None, "older than what was seen"
+    assert new[1] is not None
+    assert (new[1].gap_start_seconds, new[1].is_still) == (1002, False)
+    assert eye.seen.num_events == 5
