@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 
 _POLL_SECONDS = 0.05
 
@@ -200,6 +202,16 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(2)
+
+
+def a_few_pictures() -> Iterator[bytes]:
+    """Motion JPEG of a camera that hangs up at once: what had piled up, then one picture after the other."""
+    jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
+    part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(jpeg), jpeg)
+    yield 2 * part
+    for _ in range(3):
+        time.sleep(0.01)
+        yield part
 
 
 def in_real_time(*files: Path) -> Iterator[bytes]:

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import itertools
+import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -21,7 +23,7 @@ from streamer.patience import Patience
 from streamer.source import open_source
 from tests.rig.clips import number_in
 from tests.rig.servers import SilentServer
-from tests.rig.streams import SlammingServer
+from tests.rig.streams import HttpServer, SlammingServer, a_few_pictures, in_real_time
 from tests.streamer.watching import FPS, Servers, counting_clip, holds, settings, take, until
 
 QUICK = Patience(open=1, read=1, stale=0.5, stall=5, hang=5, first_pause=0.1, longest_pause=0.2, auth_pause=0.2)
@@ -71,6 +73,64 @@ async def test_a_camera_that_stops_is_stale_then_offline_and_comes_back_when_it_
 
     times = [frame.time_seconds for frame in before + after]
     assert all(earlier < later for earlier, later in itertools.pairwise(times))
+
+
+@pytest.mark.rtsp
+async def test_a_freeze_of_12_s_is_stale_then_offline_then_over_with_the_usual_patience(
+    serve: Servers, clip: Path
+) -> None:
+    server, arrived = serve({"live": clip}), asyncio.Event()
+    statuses, began = [], time.monotonic()
+
+    async with Camera(settings(server.url(), fps=FPS), arrived=arrived) as camera:
+        await take(camera, arrived, 3)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            for status in ("stale", "offline"):
+                await until(camera, status, within_seconds=15)
+                statuses.append((status, time.monotonic() - began))
+            await asyncio.sleep(max(0.0, began + 12 - time.monotonic()))
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+        await until(camera, "live", within_seconds=10)
+        camera.take_nowait()
+        after = await take(camera, arrived, 2)
+        assert camera.num_abandoned == 0
+
+    assert statuses == [("stale", pytest.approx(5.5, abs=1.5)), ("offline", pytest.approx(10.5, abs=1.5))]
+    assert not after[-1].gap_before
+
+
+async def test_another_codec_on_the_same_connection_is_told_as_such_and_then_seen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "streamer")
+    first = counting_clip(tmp_path, name="first.ts", num_frames=30)
+    other = counting_clip(tmp_path, name="other.ts", num_frames=200, codec="libx265", width=480, height=360)
+    streams = iter([(first, other)])
+    server, arrived = HttpServer({"/ts": lambda: in_real_time(*next(streams, (other,)))}), asyncio.Event()
+    patience = Patience(stale=1, read=3, first_pause=0.1, longest_pause=0.2)
+
+    try:
+        async with Camera(settings(server.url("/ts"), fps=FPS), arrived=arrived, patience=patience) as camera:
+            await take(camera, arrived, 1)
+            await until(camera, "stale", within_seconds=10)
+            await until(camera, "offline", within_seconds=5)
+            error = camera.state.error
+            camera.take_nowait()
+            after = await take(camera, arrived, 2)
+
+            assert camera.num_reconnects == 1
+            assert camera.num_abandoned == 0
+    finally:
+        server.close()
+
+    assert error is not None
+    assert error.code == "codec"
+    assert "sends data, but no good picture for 3 s; its codec or size may have changed" in str(error)
+    assert re.search(r"stale: no picture for [12] s", caplog.text), "packets are no pictures"
+    assert [frame.pixels.shape for frame in after] == [(360, 480, 3)] * 2
 
 
 @pytest.mark.rtsp
@@ -231,24 +291,27 @@ async def test_eleven_cameras_do_not_feel_the_twelfth(serve: Servers, clip: Path
         assert time.monotonic() - min(newest.values()) < 1.0
 
 
+async def held() -> tuple[int, int, int]:
+    """Bytes, threads and file descriptors: the least of some moments, since a connection may be open at any one."""
+    process = psutil.Process()
+    gc.collect()
+    moments = []
+    for _ in range(50):
+        moments.append((process.memory_info().rss, process.num_threads(), process.num_fds()))
+        await asyncio.sleep(0.01)
+    num_bytes, num_threads, num_fds = (min(each) for each in zip(*moments, strict=True))
+    return num_bytes, num_threads, num_fds
+
+
+HASTY = Patience(first_pause=0.001, longest_pause=0.001, stale=100)
+
+
 async def test_a_thousand_reconnects_leave_nothing_behind() -> None:
     server = SlammingServer()
     url = f"rtsp://me:hunter2@127.0.0.1:{server.port}/live"
-    hasty = Patience(first_pause=0.001, longest_pause=0.001, stale=100)
-    process = psutil.Process()
-
-    async def held() -> tuple[int, int, int]:
-        """The least of some moments: at any one of them a connection may be open, at both of its ends."""
-        gc.collect()
-        moments = []
-        for _ in range(50):
-            moments.append((process.memory_info().rss, process.num_threads(), process.num_fds()))
-            await asyncio.sleep(0.01)
-        num_bytes, num_threads, num_fds = (min(each) for each in zip(*moments, strict=True))
-        return num_bytes, num_threads, num_fds
 
     try:
-        async with Camera(settings(url), arrived=asyncio.Event(), patience=hasty) as camera:
+        async with Camera(settings(url), arrived=asyncio.Event(), patience=HASTY) as camera:
             await holds(lambda: camera.num_reconnects >= 300, within_seconds=60)
             bytes_before, threads_before, fds_before = await held()
             await holds(lambda: camera.num_reconnects >= 1300, within_seconds=60)
@@ -260,6 +323,40 @@ async def test_a_thousand_reconnects_leave_nothing_behind() -> None:
         server.close()
 
     assert bytes_after - bytes_before < 2_000_000
+    assert threads_after <= threads_before
+    assert fds_after <= fds_before
+
+
+async def test_reconnects_of_a_stream_that_gave_pictures_leave_nothing_behind() -> None:
+    """Only 300, after 100 that fill caches: each takes 30 ms, as a decoder is made and pictures are shown."""
+    server, arrived = HttpServer({"/mjpeg": a_few_pictures}), asyncio.Event()
+    wanted = settings(server.url("/mjpeg"), decode="cpu", fps=30)
+
+    async def reconnect(camera: Camera, num_reconnects: int) -> None:
+        async with asyncio.timeout(60):
+            while camera.num_reconnects < num_reconnects:
+                await arrived.wait()
+                arrived.clear()
+                camera.take_nowait()
+
+    try:
+        async with Camera(wanted, arrived=arrived, patience=HASTY) as camera:
+            await reconnect(camera, 100)
+            bytes_before, threads_before, fds_before = await held()
+            seen_before, taken_before, reconnects_before = camera.num_seen, camera.num_taken, camera.num_reconnects
+            await reconnect(camera, reconnects_before + 300)
+            seen, taken = camera.num_seen - seen_before, camera.num_taken - taken_before
+            num_reconnects = camera.num_reconnects - reconnects_before
+            bytes_after, threads_after, fds_after = await held()
+
+            assert camera.num_abandoned == 0
+            assert camera.counts.num_corrupt == 0
+    finally:
+        server.close()
+
+    assert seen >= num_reconnects
+    assert taken > num_reconnects / 2
+    assert bytes_after - bytes_before < 4_000_000, "a decoder is more than 13 kB"
     assert threads_after <= threads_before
     assert fds_after <= fds_before
 
