@@ -8,14 +8,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.logging import RichHandler
 from rich.text import Text
+from typer.core import TyperGroup
 
 from streamer.allocator import share_one_heap
 from streamer.console import make_console
@@ -27,11 +28,44 @@ Result = TypeVar("Result")
 
 _errors = make_console(stderr=True)
 
+_UsageError: Any = typer.BadParameter.__base__  # Typer brings its own Click, or takes the installed one
+
 DEMO_SOURCE = "demo://yard?seed=7&speed=1"
 DEMO_SECONDS = 20.0
 DEMO_QUESTIONS = ("What is in the yard now?", "Is the gate open?", "Is it day or night?")
 
+
+class _Commands(TyperGroup):
+    """A wrong call is told as ever, but for the password in an address that stands where it does not belong."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **named: Any) -> Any:
+        with _passwords_hidden(args):
+            return super().make_context(info_name, list(args), *more, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _passwords_hidden(sys.argv[1:]):
+            return super().invoke(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and ("/" in args[0] or "@" in args[0] or Path(args[0]).exists()):
+            ctx.fail(f"{args[0]} is no command; to watch a camera or a file: watch {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _passwords_hidden(args: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        from streamer.secret import SecretUrl
+
+        for typed in sorted(args, key=len, reverse=True):
+            error.message = error.message.replace(typed, str(SecretUrl.parse(typed)))
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Watches live cameras in constant memory and answers questions about them at any moment.",
     no_args_is_help=False,
     add_completion=False,

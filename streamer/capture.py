@@ -267,9 +267,11 @@ class Camera:
         packet_seconds, picture_seconds = self.counts.silent_seconds, self._shared.looker.seen.silent_seconds
         silences = [seconds for seconds in (packet_seconds, picture_seconds) if seconds is not None]
         silences.append(time.monotonic() - self._changed_monotonic_seconds)  # live: a process tells its counts later
-        if min(silences) > patience.stale:
+        allowed_seconds = patience.stale_after(usual_seconds=self._shared.looker.seen.usual_seconds)
+        if min(silences) > allowed_seconds:
             return f": nothing came for {min(silences):.0f} s"
-        allowed_seconds = patience.key_frames_stale if self.counts.decodes_key_frames_only else patience.stale
+        if self.counts.decodes_key_frames_only:
+            allowed_seconds = patience.key_frames_stale
         if picture_seconds is not None and min(picture_seconds, silences[-1]) > allowed_seconds:
             return f": no picture for {picture_seconds:.0f} s"
         return ""

@@ -41,6 +41,10 @@ class Patience:
         """As `stale`, while only key frames are decoded: they come seconds apart."""
         return 3.0 * self.stale
 
+    def stale_after(self, *, usual_seconds: float) -> float:
+        """As `stale`, for a camera that usually gives a picture every so many seconds: a slow one may miss one."""
+        return min(max(self.stale, 2.2 * usual_seconds), self.key_frames_stale)
+
     @property
     def tick(self) -> float:
         """How often the clocks are looked at."""

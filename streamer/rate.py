@@ -3,6 +3,8 @@
 import threading
 import time
 from collections import deque
+from itertools import pairwise
+from statistics import median
 
 __all__ = ["RateMeter"]
 
@@ -35,6 +37,13 @@ class RateMeter:
         """Since the last event; None before the first."""
         with self._lock:
             return time.monotonic() - self._times[-1] if self._times else None
+
+    @property
+    def usual_seconds(self) -> float:
+        """Between two events, the median of those that are remembered, however long ago; 0 for fewer than three."""
+        with self._lock:
+            times = list(self._times)
+        return median(later - earlier for earlier, later in pairwise(times)) if len(times) > 2 else 0.0
 
     @property
     def per_second(self) -> float:

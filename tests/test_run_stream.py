@@ -238,3 +238,20 @@ def _signalled(arguments: list[str], number: signal.Signals, status: int, enviro
     assert time.monotonic() - began < 2.0
     assert process.returncode == status
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rtsp://me:hunter2@192.0.2.1/x"], "to watch a camera or a file: watch"),
+        (["me:hunter2@192.0.2.1/x"], "to watch a camera or a file: watch"),
+        (["demo", "rtsp://me:hunter2@192.0.2.1/x"], "unexpected extra argument"),
+        (["watch", "--fps", "rtsp:/me:hunter2@192.0.2.1/x"], "No such option"),
+        (["wacth"], "Did you mean 'watch'?"),
+    ],
+)
+def test_a_wrong_call_shows_no_password_and_fails_with_2(arguments: list[str], words: str) -> None:
+    done = _run(*arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+    assert "hunter2" not in done.stdout + done.stderr

@@ -194,3 +194,15 @@ def test_a_rate_needs_two_events_and_is_bounded() -> None:
     assert meter.per_second > 0
     assert meter.silent_seconds is not None
     assert len(meter._times) <= 64
+
+
+def test_the_usual_step_is_not_that_of_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    meter, now_seconds = RateMeter(), 100.0
+    monkeypatch.setattr("streamer.rate.time.monotonic", lambda: now_seconds)
+    assert meter.usual_seconds == 0
+    for step_seconds in (0, 6, 6, 300, 6, 7):
+        now_seconds += step_seconds
+        meter.count()
+    assert meter.usual_seconds == 6
+    now_seconds += 1000
+    assert meter.usual_seconds == 6
