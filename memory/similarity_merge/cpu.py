@@ -4,27 +4,38 @@ It knows no Triton.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 
 from memory.similarity_merge.contract import Consolidated, Problem
-from memory.similarity_merge.cpu_compiled import merge_by_gram, merge_by_mean_dot, merge_by_neighbours
+from memory.similarity_merge.cpu_compiled import (
+    decide_by_mean_dot,
+    merge_by_gram,
+    merge_by_mean_dot,
+    merge_by_neighbours,
+    pool,
+    write_survivors,
+)
 
 MAX_GRAM_SLOTS = 32
 """Up to so many, all pairs cost less than the pairs beside each other after each merge."""
+LARGE_BYTES = 8 << 20
+"""One camera's tokens beyond this are pooled and written by all threads: one alone does not fill the memory bus."""
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _threads() -> ThreadPoolExecutor:
     """As many threads as torch uses; a batch's cameras wait in it, no more of them than the batch has."""
     return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="consolidate")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+os.register_at_fork(after_in_child=_threads.cache_clear)  # threads do not survive a fork
 
 
 def consolidate_cpu(problem: Problem) -> Consolidated:
@@ -64,7 +75,7 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
         for b in range(num_cameras):
             merge_camera(b)
     else:
-        list(_pool().map(merge_camera, range(num_cameras)))
+        list(_threads().map(merge_camera, range(num_cameras)))
     return Consolidated(
         tokens,
         torch.from_numpy(weights),
@@ -76,7 +87,31 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
 
 
 def _way_of(problem: Problem) -> Any:
+    num_cameras, num_slots = problem.tokens.shape[:2]
     if problem.similarity == "mean_dot":
-        return merge_by_mean_dot
-    num_slots = problem.tokens.shape[1]
+        is_large = 4 * problem.tokens.numel() > LARGE_BYTES and num_cameras == 1 and torch.get_num_threads() > 1
+        return _merge_large_by_mean_dot if is_large else merge_by_mean_dot
     return merge_by_gram if num_slots <= MAX_GRAM_SLOTS and 2 * problem.keep <= num_slots else merge_by_neighbours
+
+
+def _merge_large_by_mean_dot(
+    tokens: Any, weights: Any, barriers: Any, width: int, halving: bool, out: Any, out_weights: Any, boundaries: Any
+) -> tuple[int, int]:
+    """`merge_by_mean_dot` with its two passes over the tokens cut into pieces."""
+    means, shares = np.empty((len(tokens), width)), np.empty(len(tokens))
+    counts = _in_pieces(lambda rows: pool(tokens[rows], weights[rows], means[rows]), len(tokens))
+    num_kept = decide_by_mean_dot(means, weights, barriers, halving, shares, out_weights, boundaries)
+
+    def write(rows: slice) -> None:
+        edges = boundaries[rows.start : rows.stop + 1]
+        write_survivors(tokens, shares, edges, min(max(num_kept - rows.start, 0), rows.stop - rows.start), out[rows])
+
+    _in_pieces(write, len(out))
+    return num_kept, sum(counts)
+
+
+def _in_pieces(work: Callable[[slice], Any], count: int) -> list[Any]:
+    """`work` on as many pieces of 0..count as there are threads."""
+    num_threads = torch.get_num_threads()
+    edges = [round(count * piece / num_threads) for piece in range(num_threads + 1)]
+    return list(_threads().map(work, (slice(start, stop) for start, stop in pairwise(edges) if start < stop)))

@@ -207,12 +207,9 @@ def merge_by_gram(tokens, weights, barriers, width, halving, out, out_weights, b
             before[q] = i
             alike = _mean_cosine(gram[i, q], inverse[i], inverse[q])
             similarities[i] = _ranked(alike, weights[i], weights[q], barriers[q - 1])
-    t = _finish(following, weights, num_slots, num_left, out_weights, boundaries)
+    _finish(following, weights, num_slots, num_left, out_weights, boundaries)
     num_kept = min(num_left, keep)
-    for k in range(num_kept):
-        start, t = t, following[t]
-        _write_mean(out[k], tokens[start:t], shares[start:t] if halving else own_weights[start:t])
-    out[num_kept:] = 0.0
+    write_survivors(tokens, shares if halving else own_weights, boundaries, num_kept, out)
     return num_kept, num_nonfinite
 
 
@@ -465,17 +462,25 @@ def merge_by_neighbours(tokens, weights, barriers, width, halving, out, out_weig
 def merge_by_mean_dot(tokens, weights, barriers, width, halving, out, out_weights, boundaries):
     """As `merge_by_neighbours`; the mean of all N x N dots of two slots is the dot of their pooled means [D]."""
     num_slots = tokens.shape[0]
-    keep = out.shape[0]
-    means = np.empty((num_slots, width))
-    num_nonfinite = _pooled(tokens, weights, means)
-    shares = np.empty(num_slots)
+    means, shares = np.empty((num_slots, width)), np.empty(num_slots)
+    num_nonfinite = pool(tokens, weights, means)
+    num_kept = decide_by_mean_dot(means, weights, barriers, halving, shares, out_weights, boundaries)
+    write_survivors(tokens, shares, boundaries, num_kept, out)
+    return num_kept, num_nonfinite
+
+
+@_jit
+def decide_by_mean_dot(means, weights, barriers, halving, shares, out_weights, boundaries):
+    """means: float64 [T, D] and weights: float64 [T], both changed; shares: float64 [T], of each slot in its survivor;
+    returns what was kept."""
+    num_slots, width = means.shape
+    keep = len(out_weights)
     similarities = np.full(num_slots, _BARRIER)
     for t in range(num_slots):
-        shares[t] = 1.0 if weights[t] > 0.0 else 0.0
+        shares[t] = (1.0 if weights[t] > 0.0 else 0.0) if halving else weights[t]
         if t > 0:
             dot = _dot64(means[t - 1], means[t])
             similarities[t - 1] = _ranked(dot, weights[t - 1], weights[t], barriers[t - 1])
-    own_weights = weights.copy()
     following, before = np.arange(1, num_slots + 1), np.arange(-1, num_slots - 1)
     num_left = num_slots
     while num_left > keep:
@@ -500,14 +505,17 @@ def merge_by_mean_dot(tokens, weights, barriers, width, halving, out, out_weight
         if q < num_slots:
             before[q] = i
             similarities[i] = _ranked(_dot64(means[i], means[q]), weights[i], weights[q], barriers[q - 1])
-    t = _finish(following, weights, num_slots, num_left, out_weights, boundaries)
-    num_kept = min(num_left, keep)
+    _finish(following, weights, num_slots, num_left, out_weights, boundaries)
+    return min(num_left, keep)
+
+
+@_jit
+def write_survivors(tokens, shares, boundaries, num_kept, out):
+    """out: float32 [keep, N, W], the survivors that `boundaries` [keep + 1] begins with; 0 from `num_kept` on."""
     for k in range(num_kept):
-        start, stop = t, following[t]
-        _write_mean(out[k], tokens[start:stop], shares[start:stop] if halving else own_weights[start:stop])
-        t = stop
+        start, stop = boundaries[k], boundaries[k + 1]
+        _write_mean(out[k], tokens[start:stop], shares[start:stop])
     out[num_kept:] = 0.0
-    return num_kept, num_nonfinite
 
 
 @_jit
@@ -519,7 +527,7 @@ def _dot64(left, right):
 
 
 @_jit
-def _pooled(tokens, weights, means):
+def pool(tokens, weights, means):
     """means [T, D]: of the N tokens of each slot, the first D channels; broken slots get weight 0 and are counted."""
     num_slots, num_tokens, stored_width = tokens.shape
     width = means.shape[1]

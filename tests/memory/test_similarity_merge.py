@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.published_loop import published_loop
 from memory import Consolidated, consolidate
+from memory.similarity_merge.cpu import LARGE_BYTES
 from tests.memory.greedy_loop import mean_of_choices, replay
 
 torch.set_num_threads(1)
@@ -238,6 +239,28 @@ def test_cameras_side_by_side_give_what_each_gives_alone(similarity: Any, merge:
         assert torch.equal(together.tokens[b], alone.tokens[0])
         assert torch.equal(together.boundaries[b], alone.boundaries[0])
         assert torch.equal(together.weights[b], alone.weights[0])
+
+
+@pytest.mark.parametrize("merge", ["weighted", "halving"])
+@pytest.mark.parametrize("keep", [1, 2, 255])
+def test_a_large_memory_is_cut_between_threads_and_stays_the_same(keep: int, merge: Any) -> None:
+    tokens = tokens_of(1, 257, 16, 600)
+    tokens[0, 100, 3, 5] = torch.nan
+    assert tokens.nbytes > LARGE_BYTES
+    barriers = torch.zeros(1, 256, dtype=torch.bool)
+    barriers[0, [40, 41, 200]] = True
+    arguments: Any = {"barriers": barriers, "width": 500, "similarity": "mean_dot", "merge": merge, "backend": "cpu"}
+    alone, before = consolidate(tokens, keep, **arguments), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = consolidate(tokens, keep, **arguments)
+    finally:
+        torch.set_num_threads(before)
+    assert before == 1
+    for one, other in ((alone.tokens, together.tokens), (alone.weights, together.weights)):
+        assert torch.equal(one, other)
+    assert torch.equal(alone.boundaries, together.boundaries)
+    assert (alone.num_nonfinite.tolist(), together.num_nonfinite.tolist()) == ([1], [1])
 
 
 def test_the_fast_path_runs_on_the_cpu_unless_told_otherwise() -> None:
