@@ -50,6 +50,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_checkpoint
 	$(BIN)/python -m benchmarks.bench_similarity_merge
 	$(BIN)/python -m benchmarks.bench_capture
+	$(BIN)/python -m benchmarks.readme_table
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,140 @@
+"""README's table of numbers, made from the stored results; it measures nothing.
+
+`python -m benchmarks.readme_table` writes it into README.md, and a test holds README to it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["README", "table", "with_table"]
+
+README = Path(__file__).parents[1] / "README.md"
+RESULTS = Path(__file__).parent / "results"
+BEGIN, END = "<!-- numbers: made by python -m benchmarks.readme_table -->", "<!-- end of numbers -->"
+SHAPE = "[32 x 768], B = 1"
+
+
+def main() -> None:
+    """Writes the table between its two marks."""
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_table(text: str) -> str:
+    """README's text with the table as the results have it. Raises: ValueError where a mark is missing."""
+    before, _, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"README.md lacks its marks: {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+def table() -> str:
+    """Rows of what was measured, and under them with what, each benchmark by its own run."""
+    stored = {name: _stored(name) for name in ("pipeline", "similarity_merge", "capture", "checkpoint")}
+    rows = [
+        *_pipeline_rows(stored["pipeline"]["figures"]),
+        *_consolidation_rows(stored["similarity_merge"]["figures"]),
+        *_capture_rows(stored["capture"]["figures"]),
+        *_checkpoint_rows(stored["checkpoint"]["figures"]),
+    ]
+    lines = ["| measured | figure |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)]
+    return "\n".join([*lines, "", *(_provenance(name, result) for name, result in stored.items())])
+
+
+def _stored(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def _pipeline_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    memory, asked = figures["file_to_memory"], figures["questions"]
+    marks = {mark["frames"]: mark for mark in memory["marks"]}
+    host = ", ".join(f"{mark['host_bytes'] / 1e6:.1f}" for mark in marks.values())
+    own = {f"{mark['memory_bytes'] / 1e6:.1f}" for mark in marks.values()}
+    at = ", ".join(f"{frames:,}" for frames in marks)
+    return [
+        (
+            "frames per second from an H.264 file (640x360) to long-term memory, every frame encoded",
+            f"{memory['frames_per_second_mean']} (median of 5 s: {memory['frames_per_second_median_of_5_s']})",
+        ),
+        (f"host memory of the whole process at {at} frames", f"{host} MB"),
+        ("Longwatch's memory in it, at each of them", f"{' / '.join(sorted(own))} MB"),
+        (
+            "growth of the process from the first of these to the last (wanted: under 1 %)",
+            f"{memory['host_growth_after_first_mark']:.2%}",
+        ),
+        ("frames dropped on the way", str(memory["frames_dropped"])),
+        (
+            f"frames lost on a live camera at {asked['encoded_fps_configured']:g} frames per second encoded while "
+            f"{asked['questions']} questions are answered without a rest",
+            f"{asked['frames_lost']} of {asked['frames_encoded_meanwhile']}",
+        ),
+        (
+            "first token after a question, median (worst)",
+            f"{asked['first_token_seconds_median']} s ({asked['first_token_seconds_max']} s)",
+        ),
+    ]
+
+
+def _consolidation_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    cases = {case["case"]: case for case in figures["cases"]}
+    rows = []
+    for steps in ("18->2", "256->128"):
+        case = cases[f"{steps} {SHAPE}"]
+        figure = " / ".join(
+            f"{case[kind]['loop_over_ours']} times ({case[kind]['ours']['median_ms']} ms)"
+            for kind in ("token_cosine", "mean_dot")
+        )
+        what = "`token_cosine` / `mean_dot` against the published loop's form"
+        rows.append((f"consolidation {steps.replace('->', ' to ')} slots {SHAPE}: {what}", figure))
+    return rows
+
+
+def _capture_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    lag, encoded = figures["lag_p99_seconds"], figures["with_encoder"]
+    return [
+        ("decoding a file against a bare PyAV loop (1 is equal)", f"{figures['decode_ratio_to_pyav']}"),
+        (
+            "lag of an RTSP camera (15 fps), p99, consumer ten times too slow: Longwatch / OpenCV's VideoCapture "
+            "after 40 s",
+            f"{lag['ours_slow_consumer']:.2f} s / {lag['videocapture_slow_consumer']:.1f} s",
+        ),
+        (
+            "1080p cameras (15 fps) that two cores read, decode and watch for changes: busy / still scenes",
+            f"{figures['cameras']['busy']} / {figures['cameras']['still']}",
+        ),
+        (
+            f"{encoded['num_cameras']} busy 1080p cameras with encoder and memory: encoded per second each, lost",
+            f"{encoded['encoded_per_second_and_camera']}, {encoded['lost']}",
+        ),
+    ]
+
+
+def _checkpoint_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    others = ", ".join(
+        f"{name} {share:.1%} of {figures['num_asked'][name]}" for name, share in figures["exact_match"].items()
+    )
+    return [
+        (
+            f"of the things that the bundled checkpoint names on {figures['num_worlds']} unseen worlds, there in that "
+            "colour",
+            f"{figures['precision']:.1%}",
+        ),
+        ("of the things that are there, named in their colour", f"{figures['recall']:.1%}"),
+        ("exact match of its other answers", others),
+    ]
+
+
+def _provenance(name: str, result: dict[str, Any]) -> str:
+    machine, versions = result["machine"], result["versions"]
+    known = ", ".join(f"{package} {versions[package]}" for package in ("torch", "transformers", "av"))
+    where = f"{machine['processor']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"
+    day = result["measured_at"][:10]
+    return f"`{name}`: {where}; Python {versions['python']}, {known}; commit {result['commit']}, {day}.  "
+
+
+if __name__ == "__main__":
+    main()
