@@ -179,6 +179,7 @@ def measure(
         sides.append(Side("copy_in_graph", in_graph(tokens.clone), case.num_cameras, is_device_time=True))
     for similarity in SIMILARITIES:
         ours = partial(consolidate, tokens, case.keep, similarity=similarity)
+        ours()  # compiles, where that is still to do, before the time of this case runs
         if case.num_cameras == 1:
             reference = partial(consolidate, tokens, case.keep, similarity=similarity, backend="torch")
             sides.append(Side(f"reference {similarity}", reference, 1))
