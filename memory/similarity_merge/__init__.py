@@ -4,12 +4,11 @@ It knows no time and no camera: slots are rows of a tensor.
 """
 
 import importlib.util
-from typing import get_args
 
 import torch
 from torch import Tensor
 
-from memory.similarity_merge.contract import Backend, Consolidated, Merge, Similarity, check
+from memory.similarity_merge.contract import BACKENDS, Backend, Consolidated, Merge, Similarity, check
 from memory.similarity_merge.cpu import consolidate_cpu
 from memory.similarity_merge.reference import consolidate_reference
 
@@ -64,8 +63,8 @@ def consolidate(
         similarity=similarity,
         merge=merge,
     )
-    if backend not in get_args(Backend):
-        raise ValueError(f"expected backend to be one of {get_args(Backend)}, received {backend!r}")
+    if backend not in BACKENDS:
+        raise ValueError(f"expected backend to be one of {BACKENDS}, received {backend!r}")
     if backend == "cpu" or (backend == "auto" and tokens.device.type == "cpu"):
         return consolidate_cpu(problem)
     if backend == "torch" or (backend == "auto" and not _triton_fits(tokens.device)):

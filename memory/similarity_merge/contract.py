@@ -2,7 +2,7 @@
 
 import operator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch import Tensor
 Similarity = Literal["token_cosine", "mean_dot"]
 Merge = Literal["weighted", "halving"]
 Backend = Literal["auto", "cpu", "torch", "triton"]
+
+SIMILARITIES, MERGES, BACKENDS = get_args(Similarity), get_args(Merge), get_args(Backend)
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -52,8 +54,7 @@ class Consolidated:
         return f"Consolidated(tokens={list(self.tokens.shape)} {self.tokens.dtype}, backend={self.backend!r})"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """The checked arguments of one `consolidate`, on one device.
 
     tokens: [B, T, N, W] float32 | bfloat16 | float16, any strides
@@ -102,10 +103,10 @@ def check(
     num_cameras, num_slots, _, stored_width = tokens.shape
     keep = _whole_number("keep", keep, num_slots)
     width = stored_width if width is None else _whole_number("width", width, stored_width)
-    if similarity not in get_args(Similarity):
-        raise ValueError(f"expected similarity to be one of {get_args(Similarity)}, received {similarity!r}")
-    if merge not in get_args(Merge):
-        raise ValueError(f"expected merge to be one of {get_args(Merge)}, received {merge!r}")
+    if similarity not in SIMILARITIES:
+        raise ValueError(f"expected similarity to be one of {SIMILARITIES}, received {similarity!r}")
+    if merge not in MERGES:
+        raise ValueError(f"expected merge to be one of {MERGES}, received {merge!r}")
     _check_like("weights", weights, (num_cameras, num_slots), tokens.device)
     _check_like("num_valid", num_valid, (num_cameras,), tokens.device)
     _check_like("barriers", barriers, (num_cameras, num_slots - 1), tokens.device)
@@ -121,7 +122,7 @@ def check(
         weights = weights.detach().to(torch.float32).contiguous()
     _check_values(weights, num_valid, num_slots)
     return Problem(
-        tokens=tokens.detach(),
+        tokens=tokens.detach() if tokens.requires_grad else tokens,
         keep=keep,
         weights=weights,
         num_valid=None if num_valid is None else num_valid.to(torch.int32).contiguous(),

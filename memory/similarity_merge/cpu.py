@@ -52,9 +52,10 @@ def consolidate_cpu(problem: Problem) -> Consolidated:
     weights = np.empty((num_cameras, keep), np.float32)
     boundaries = np.empty((num_cameras, keep + 1), np.int32)
     num_kept, num_nonfinite = np.empty(num_cameras, np.int32), np.empty(num_cameras, np.int32)
-    tokens = torch.empty((num_cameras, keep, num_tokens, stored_width), dtype=x.dtype)
+    shape = (num_cameras, keep, num_tokens, stored_width)
+    written = np.empty(shape, np.float32) if x.dtype is torch.float32 else None
+    tokens = torch.empty(shape, dtype=x.dtype) if written is None else torch.from_numpy(written)
     whole = x.numpy() if x.dtype is torch.float32 and x.is_contiguous() else None
-    written = tokens.numpy() if x.dtype is torch.float32 else None
     given_weights = None if problem.weights is None else problem.weights.numpy()
     barriers = np.zeros((1, num_slots), np.bool_) if problem.barriers is None else problem.barriers.numpy()
     valid = None if problem.num_valid is None else problem.num_valid.tolist()
