@@ -47,7 +47,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if self.get_command(ctx, args[0]) is None and ("/" in args[0] or "@" in args[0] or Path(args[0]).exists()):
+        if self.get_command(ctx, args[0]) is None and ("/" in args[0] or "@" in args[0] or os.path.exists(args[0])):
             ctx.fail(f"{args[0]} is no command; to watch a camera or a file: watch {args[0]}")
         return super().resolve_command(ctx, args)
 

@@ -4,6 +4,7 @@ Bound: two processes that not even SIGKILL has ended yet. While there are so man
 """
 
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 
 __all__ = ["MAX_UNREAPED", "Children", "TooManyError"]
@@ -17,16 +18,18 @@ class TooManyError(Exception):
 
 
 class Children:
-    """One thread at a time starts and ends; at most one process is at work."""
+    """From any thread: while one thread ends its process, its successor may start another."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._unreaped: list[subprocess.Popen[bytes]] = []
 
     @property
     def num_unreaped(self) -> int:
         """Processes that were killed and have not ended yet."""
-        self._unreaped = [child for child in self._unreaped if child.poll() is None]
-        return len(self._unreaped)
+        with self._lock:
+            self._unreaped = [child for child in self._unreaped if child.poll() is None]
+            return len(self._unreaped)
 
     def start(self, command: Sequence[str], *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """A process with pipes to and from it, in a session of its own: Ctrl-C is for us.
@@ -54,4 +57,5 @@ class Children:
         try:
             child.wait(_REAP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._unreaped.append(child)
+            with self._lock:
+                self._unreaped.append(child)

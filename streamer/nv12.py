@@ -46,9 +46,10 @@ def _resized(plane: Tensor, width: int, height: int, *, siting: float = 0.0) -> 
     return rows @ values @ columns.T
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=96)
 def _weights(num_in: int, num_out: int, siting: float, device: torch.device) -> Tensor:
-    """float32 [num_out, num_in]: how much of each sample is in each result; at most 16 are kept, 10 MB each for 4K.
+    """float32 [num_out, num_in]: how much of each sample is in each result; at most 96 are kept, 6 for each size
+    of picture, 10 MB each for 4K.
 
     Fewer results: the share of the area that each sample covers. As many or more: the line between two neighbours.
     """

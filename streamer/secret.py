@@ -162,11 +162,19 @@ def redact(text: str, *secrets: SecretUrl | str) -> str:
     values = {
         value for secret in secrets for value in (secret.secrets() if isinstance(secret, SecretUrl) else (secret,))
     }
-    values |= {quote(value, safe="") for value in values}
+    values |= {quote(value, safe="") for value in values} | {
+        written for value in values for written in _as_python_writes(value)
+    }
     for value in sorted(values, key=len, reverse=True):
         if len(value) > 2:
             text = text.replace(value, HIDDEN)
     return _hide_in_urls(text)
+
+
+def _as_python_writes(value: str) -> tuple[str, ...]:
+    """In a traceback, alone or as a part of a longer text, which decides how quotes are written."""
+    plain = repr(f'{value}"')[1:-2].replace("\\'", "'")
+    return plain, plain.replace("'", "\\'")
 
 
 def _hide_in(text: str) -> str:

@@ -14,8 +14,8 @@ CameraStatus = Literal["connecting", "live", "stale", "offline", "disabled", "en
 class CameraState:
     """What a person wants to know of a camera.
 
-    status      connecting: no frame yet; live: packets come; stale: open, but none for a while; offline: lost, and
-                tried again; disabled: not wanted; ended: a finite source is over
+    status      connecting: no frame yet; live: pictures come; stale: open, but none for a while; offline: lost,
+                and tried again; disabled: not wanted; ended: a finite source is over
     error       why it is offline, or ended early
     last_error  the newest error, also after all is well again; `last_error_seconds` says when it came
     """

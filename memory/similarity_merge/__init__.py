@@ -45,8 +45,10 @@ def consolidate(
     beyond float32 counts as its largest number, and a token whose length is below 1e-12 or whose square is beyond
     float32 has no direction: its cosine counts 0. Where barriers leave more segments than `keep`, the oldest are
     dropped, whatever they weigh. A slot with NaN or Inf weighs 0, is counted, is merged away before anything else and
-    changes nobody's values; one that barriers cut off from all others stays, as zeros. On a GPU nothing waits for the
-    device, so the values of weights and num_valid are taken on trust there.
+    changes nobody's values; one that barriers cut off from all others stays, as zeros. The kernel reckons with dots of
+    the slots as they came, so where two tokens nearly cancel (their mean's square is below 1e-3 of theirs), that
+    token's cosine is only known to lie in -1..1 there. On a GPU nothing waits for the device, so the values of weights
+    and num_valid are taken on trust there.
 
     Raises:
         ValueError: an argument does not fit; expected and received are in the text.

@@ -54,6 +54,7 @@ def _cosine(dot, left_square, right_square):
     left = tl.maximum(tl.sqrt_rn(tl.maximum(left_square, 0.0)), _EPSILON)
     right = tl.maximum(tl.sqrt_rn(tl.maximum(right_square, 0.0)), _EPSILON)
     cosine = tl.div_rn(tl.div_rn(dot, left), right)  # left * right could be too large
+    cosine = tl.minimum(tl.maximum(cosine, -1.0), 1.0)  # the square of a mean that nearly cancels may be rounding
     return tl.where(cosine == cosine, cosine, 0.0)  # a token whose square is beyond float32 has no direction
 
 

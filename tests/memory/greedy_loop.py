@@ -76,3 +76,21 @@ def mean_of_choices(tokens: Tensor, boundaries: list[int], weights: list[float])
             for start, stop in pairwise(boundaries)
         ]
     )
+
+
+def cancelling_tokens(rest: float, seed: int) -> Tensor:
+    """[1, 4, 16, 768]: the first two slots are most alike, but for one token of theirs, whose mean is next to nothing.
+
+    The last two come next: they are more alike than either is to what the first two become.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, 768, generator=generator)
+
+    base, one, other = noise(15), noise(), noise()
+    tokens = torch.zeros(1, 4, 16, 768)
+    tokens[0, 0, 0], tokens[0, 1, 0], tokens[0, 2, 0] = one, rest * noise() - one, other
+    tokens[0, 0, 1:], tokens[0, 1, 1:], tokens[0, 2, 1:] = base, base + 0.05 * noise(15), base + 0.9 * noise(15)
+    tokens[0, 3] = tokens[0, 2] + 0.9 * noise(16)
+    return tokens

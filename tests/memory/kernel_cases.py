@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from memory import Consolidated, consolidate
-from tests.memory.greedy_loop import replay
+from tests.memory.greedy_loop import cancelling_tokens, replay
 
 torch.set_num_threads(1)
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
@@ -159,3 +159,9 @@ def test_every_number_of_the_result_is_written(monkeypatch: pytest.MonkeyPatch) 
 def test_tokens_elsewhere_than_the_kernel_runs_fails() -> None:
     with pytest.raises(ValueError, match="expected tokens on"):
         consolidate(torch.ones(1, 2, 1, 1, device="meta" if DEVICE == "cpu" else "cpu"), 1, backend="triton")
+
+
+@pytest.mark.parametrize("rest", [1e-2, 1e-4, 0.0])
+def test_a_token_that_cancels_does_not_outvote_the_others(rest: float) -> None:
+    tokens = cancelling_tokens(rest, seed=1).to(DEVICE)
+    assert consolidate(tokens, 2, backend="triton").boundaries.tolist() == [[0, 2, 4]]

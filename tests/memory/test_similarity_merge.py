@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.published_loop import published_loop
 from memory import Consolidated, consolidate
 from memory.similarity_merge.cpu import LARGE_BYTES
-from tests.memory.greedy_loop import mean_of_choices, replay
+from tests.memory.greedy_loop import cancelling_tokens, mean_of_choices, replay
 
 torch.set_num_threads(1)
 METHODS = list(itertools.product(("token_cosine", "mean_dot"), ("weighted", "halving")))
@@ -239,6 +239,16 @@ def test_cameras_side_by_side_give_what_each_gives_alone(similarity: Any, merge:
         assert torch.equal(together.tokens[b], alone.tokens[0])
         assert torch.equal(together.boundaries[b], alone.boundaries[0])
         assert torch.equal(together.weights[b], alone.weights[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("rest", [0.1, 1e-2, 1e-3, 1e-4, 1e-6, 0.0])
+def test_a_token_that_cancels_does_not_outvote_the_others(rest: float, backend: Any) -> None:
+    for seed in range(10):
+        tokens = cancelling_tokens(rest, seed)
+        truth = replay(tokens[0], 2, kind="token_cosine", merge="weighted")
+        assert truth.boundaries == [0, 2, 4]
+        assert consolidate(tokens, 2, backend=backend).boundaries[0].tolist() == truth.boundaries
 
 
 @pytest.mark.parametrize("merge", ["weighted", "halving"])

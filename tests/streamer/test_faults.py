@@ -48,6 +48,20 @@ def test_the_password_is_in_no_traceback(caplog: pytest.LogCaptureFixture) -> No
     assert "hunter2" not in caplog.text
 
 
+def test_a_password_is_hidden_as_python_writes_it_too(caplog: pytest.LogCaptureFixture) -> None:
+    password = "pa'ss\\wo\"rd"
+    url = SecretUrl.parse(f"rtsp://me:{password}@192.0.2.10/live")
+    faults = Faults("front", url)
+    for kind in (ValueError, KeyError):
+        faults.tell(fault(kind, url.typed))
+        faults.tell(fault(kind, password))
+        faults.tell(fault(kind, repr(password)))
+
+    assert "rd@" not in caplog.text
+    assert "ss\\" not in caplog.text
+    assert "pa'" not in caplog.text
+
+
 def test_a_fault_that_was_never_raised_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
     faults = Faults("front", URL)
     faults.tell(ValueError("one"))

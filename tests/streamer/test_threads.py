@@ -86,8 +86,14 @@ class Well(Sources):
 
 
 class FirstHangsInItsConversion(Sources):
-    def picture(self, source: int, index: int) -> Picture:
-        return Picture(source, self.release if source == 1 and index >= 3 else None)
+    """From when `hang` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hang = threading.Event()
+
+    def picture(self, source: int, index: int) -> Picture:  # noqa: ARG002
+        return Picture(source, self.release if source == 1 and self.hang.is_set() else None)
 
 
 class FirstDies(Sources):
@@ -133,7 +139,10 @@ async def test_a_hang_while_a_picture_is_converted_holds_up_nobody(turned_off_an
     try:
         async with camera:
             taken = await take(camera, arrived, 3)
-            await asyncio.sleep(0.2)
+            sources.hang.set()
+            await asyncio.sleep(0.3)
+            while (frame := camera.take_nowait()) is not None:
+                taken.append(frame)
             if turned_off_and_on:
                 camera.disable()
                 camera.enable()
@@ -194,8 +203,10 @@ async def test_a_thread_that_hangs_while_there_is_no_other_is_replaced_later(no_
     try:
         async with Camera(settings(URL, fps=20), arrived=arrived, patience=QUICK, make_source=sources) as camera:
             await take(camera, arrived, 3)
+            sources.hang.set()
             no_threads.num_refusals = 2
             await until(camera, "offline", within_seconds=5)
+            camera.take_nowait()
             (frame,) = await take(camera, arrived, 1)
             assert frame.pixels[0, 0, 0] == 2
             assert camera.num_abandoned == 1
@@ -262,7 +273,7 @@ async def test_a_fault_of_the_watchman_does_not_end_the_watch(
 
 async def test_after_a_good_while_a_hang_is_tried_again_soon(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "streamer")
-    patience = Patience(stall=0.3, good=0.2, first_pause=0.2, longest_pause=60)
+    patience = Patience(stall=0.6, good=0.2, first_pause=0.2, longest_pause=60)
     wanted = settings(URL, isolation="thread")
 
     async with Camera(wanted, arrived=asyncio.Event(), patience=patience, make_source=EachHangsAfterAWhile()) as camera:
