@@ -10,69 +10,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.yard.world import HEIGHT, WIDTH, Thing, YardState
-
-Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-PAINT: dict[str, Colour] = {
-    "red": (214, 38, 38),
-    "blue": (36, 84, 214),
-    "yellow": (248, 206, 34),
-    "white": (245, 245, 245),
-    "black": (34, 34, 38),
-    "green": (12, 128, 62),
-    "brown": (139, 84, 40),
-}
-OUTLINE: Colour = (24, 24, 28)
-SKIN: tuple[Colour, ...] = ((246, 208, 176), (222, 172, 132), (164, 112, 78), (108, 72, 50))
-HAIR: tuple[Colour, ...] = ((52, 36, 26), (22, 20, 20), (150, 104, 52), (186, 186, 186))
-TROUSERS: tuple[Colour, ...] = ((74, 84, 104), (98, 90, 80), (62, 66, 70))
-SHIFT = 3  # cv2 draws with 1/8 pixel steps
+from streamer.yard.brushes import (
+    HAIR,
+    OUTLINE,
+    PAINT,
+    SKIN,
+    TROUSERS,
+    Pixels,
+    draw_box,
+    draw_disc,
+    draw_line,
+    draw_oval,
+    draw_polygon,
+)
+from streamer.yard.rarities import draw_climber, draw_fallen_bicycle, draw_smoke
+from streamer.yard.things import HEIGHT, RARE_KINDS, WIDTH, Thing, YardState
 
 
 def render(state: YardState) -> Pixels:
     """Pixels uint8 [360, 640, 3] RGB of the yard in `state`, with the clock burnt in."""
     picture = _background(state.gate_open).copy()
     for thing in sorted(state.things, key=lambda thing: thing.y):
-        _shadow(picture, thing)
+        if thing.kind not in RARE_KINDS:
+            _shadow(picture, thing)
         _DRAW[thing.kind](picture, thing)
     if state.daylight < 1.0:
         picture = _dim(picture, state.daylight)
     _lamp(picture, state)
     _clock(picture, state.time_seconds)
     return picture
-
-
-def _points(*points: tuple[float, float]) -> NDArray[np.int32]:
-    return np.round(np.array(points, dtype=np.float64) * (1 << SHIFT)).astype(np.int32)
-
-
-def _polygon(picture: Pixels, colour: Colour, *points: tuple[float, float], outline: bool = True) -> None:
-    corners = _points(*points)
-    cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA, SHIFT)
-    if outline:
-        cv2.polylines(picture, [corners], True, OUTLINE, 2, cv2.LINE_AA, SHIFT)
-
-
-def _box(picture: Pixels, colour: Colour, left: float, top: float, right: float, bottom: float, **how: bool) -> None:
-    _polygon(picture, colour, (left, top), (right, top), (right, bottom), (left, bottom), **how)
-
-
-def _disc(picture: Pixels, colour: Colour, x: float, y: float, radius: float, *, thickness: int = -1) -> None:
-    centre = (round(x * (1 << SHIFT)), round(y * (1 << SHIFT)))
-    cv2.circle(picture, centre, round(radius * (1 << SHIFT)), colour, thickness, cv2.LINE_AA, SHIFT)
-
-
-def _oval(picture: Pixels, colour: Colour, x: float, y: float, half_width: float, half_height: float) -> None:
-    centre = (round(x * (1 << SHIFT)), round(y * (1 << SHIFT)))
-    axes = (round(half_width * (1 << SHIFT)), round(half_height * (1 << SHIFT)))
-    cv2.ellipse(picture, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA, SHIFT)
-
-
-def _line(picture: Pixels, colour: Colour, start: tuple[float, float], end: tuple[float, float], width: float) -> None:
-    first, second = _points(start, end)
-    cv2.line(picture, first.tolist(), second.tolist(), colour, max(1, round(width)), cv2.LINE_AA, SHIFT)
 
 
 @lru_cache(maxsize=2)
@@ -83,16 +49,16 @@ def _background(gate_open: bool) -> Pixels:
     picture[:100] = sky[:, None]
     picture[100:112] = (126, 152, 116)
     for x, radius, shade in ((230, 46, 0), (300, 34, 8), (372, 40, -6), (455, 52, 4), (560, 44, -4), (625, 38, 6)):
-        _disc(picture, (104 + shade, 140 + shade, 98 + shade), x, 108, radius)
+        draw_disc(picture, (104 + shade, 140 + shade, 98 + shade), x, 108, radius)
     picture[112:172] = (136, 136, 140)
     picture[168:174] = (184, 182, 176)
     for x in range(190, WIDTH, 46):
-        _box(picture, (206, 204, 196), x, 139, x + 22, 142, outline=False)
+        draw_box(picture, (206, 204, 196), x, 139, x + 22, 142, outline=False)
     lawn = np.linspace((152, 184, 124), (128, 164, 104), HEIGHT - 174).astype(np.int16)[:, None]
     grain = np.random.default_rng(3).integers(-5, 6, (HEIGHT - 174, WIDTH, 1))
     picture[174:] = np.clip(lawn + grain, 0, 255)
-    _polygon(picture, (204, 190, 164), (398, 208), (452, 208), (226, 316), (112, 316), (112, 284), outline=False)
-    _polygon(picture, (188, 188, 186), (478, 226), (640, 226), (640, 360), (464, 360), outline=False)
+    draw_polygon(picture, (204, 190, 164), (398, 208), (452, 208), (226, 316), (112, 316), (112, 284), outline=False)
+    draw_polygon(picture, (188, 188, 186), (478, 226), (640, 226), (640, 360), (464, 360), outline=False)
     _fence(picture, gate_open)
     _house(picture)
     picture.setflags(write=False)
@@ -101,34 +67,34 @@ def _background(gate_open: bool) -> Pixels:
 
 def _fence(picture: Pixels, gate_open: bool) -> None:
     for left, right in ((186, 394), (458, 640)):
-        _box(picture, (226, 218, 202), left, 182, right, 187, outline=False)
-        _box(picture, (226, 218, 202), left, 197, right, 202, outline=False)
+        draw_box(picture, (226, 218, 202), left, 182, right, 187, outline=False)
+        draw_box(picture, (226, 218, 202), left, 197, right, 202, outline=False)
         for x in range(left, right - 6, 12):
-            _polygon(picture, (240, 234, 222), (x, 210), (x, 180), (x + 3.5, 175), (x + 7, 180), (x + 7, 210))
+            draw_polygon(picture, (240, 234, 222), (x, 210), (x, 180), (x + 3.5, 175), (x + 7, 180), (x + 7, 210))
     for x in (390, 456):
-        _box(picture, (120, 92, 64), x, 168, x + 8, 212)
+        draw_box(picture, (120, 92, 64), x, 168, x + 8, 212)
     if gate_open:
-        _polygon(picture, (156, 104, 60), (398, 174), (380, 190), (380, 234), (398, 210))
+        draw_polygon(picture, (156, 104, 60), (398, 174), (380, 190), (380, 234), (398, 210))
     else:
-        _box(picture, (156, 104, 60), 398, 174, 456, 210)
+        draw_box(picture, (156, 104, 60), 398, 174, 456, 210)
         for x in range(408, 452, 10):
-            _line(picture, (112, 72, 40), (x, 176), (x, 208), 2)
-        _line(picture, (112, 72, 40), (399, 208), (455, 176), 3)
+            draw_line(picture, (112, 72, 40), (x, 176), (x, 208), 2)
+        draw_line(picture, (112, 72, 40), (399, 208), (455, 176), 3)
 
 
 def _house(picture: Pixels) -> None:
-    _box(picture, (222, 200, 176), -4, 74, 186, 268)
-    _polygon(picture, (150, 82, 66), (-4, 78), (-4, 18), (150, 18), (200, 78))
+    draw_box(picture, (222, 200, 176), -4, 74, 186, 268)
+    draw_polygon(picture, (150, 82, 66), (-4, 78), (-4, 18), (150, 18), (200, 78))
     for y in (34, 50, 64):
-        _line(picture, (132, 70, 56), (0, y), (152 + (y - 18) * 0.8, y), 1)
-    _box(picture, (250, 248, 240), 18, 116, 86, 178)
-    _box(picture, (126, 164, 190), 24, 122, 80, 172)
-    _line(picture, (250, 248, 240), (52, 122), (52, 172), 4)
-    _line(picture, (250, 248, 240), (24, 147), (80, 147), 4)
-    _box(picture, (250, 248, 240), 106, 166, 160, 268)
-    _box(picture, (70, 106, 110), 112, 172, 154, 268)
-    _disc(picture, (226, 196, 110), 147, 224, 3)
-    _box(picture, (176, 170, 162), 96, 268, 170, 280)
+        draw_line(picture, (132, 70, 56), (0, y), (152 + (y - 18) * 0.8, y), 1)
+    draw_box(picture, (250, 248, 240), 18, 116, 86, 178)
+    draw_box(picture, (126, 164, 190), 24, 122, 80, 172)
+    draw_line(picture, (250, 248, 240), (52, 122), (52, 172), 4)
+    draw_line(picture, (250, 248, 240), (24, 147), (80, 147), 4)
+    draw_box(picture, (250, 248, 240), 106, 166, 160, 268)
+    draw_box(picture, (70, 106, 110), 112, 172, 154, 268)
+    draw_disc(picture, (226, 196, 110), 147, 224, 3)
+    draw_box(picture, (176, 170, 162), 96, 268, 170, 280)
 
 
 def _shadow(picture: Pixels, thing: Thing) -> None:
@@ -139,7 +105,7 @@ def _shadow(picture: Pixels, thing: Thing) -> None:
         return
     patch = picture[top:bottom, left:right]
     dark = patch.copy()
-    _oval(dark, (60, 66, 60), thing.x - left, thing.y - top - 1, half, 5)
+    draw_oval(dark, (60, 66, 60), thing.x - left, thing.y - top - 1, half, 5)
     picture[top:bottom, left:right] = cv2.addWeighted(patch, 0.5, dark, 0.5, 0)
 
 
@@ -150,18 +116,20 @@ def _person(picture: Pixels, thing: Thing) -> None:
     swing = math.sin(thing.phase) * 9 * s if thing.facing else 3 * s
     hip, neck = y - 38 * s, y - 80 * s
     for foot in (swing, -swing):
-        _line(picture, OUTLINE, (x, hip), (x + foot, y - 3 * s), 12 * s)
-        _line(picture, legs, (x, hip), (x + foot, y - 3 * s), 9 * s)
+        draw_line(picture, OUTLINE, (x, hip), (x + foot, y - 3 * s), 12 * s)
+        draw_line(picture, legs, (x, hip), (x + foot, y - 3 * s), 9 * s)
     for hand in (-swing, swing):
-        _line(picture, OUTLINE, (x + math.copysign(13 * s, hand), neck + 7 * s), (x + hand * 1.6, hip - 2 * s), 10 * s)
-        _line(picture, shirt, (x + math.copysign(13 * s, hand), neck + 7 * s), (x + hand * 1.6, hip - 2 * s), 7 * s)
+        draw_line(
+            picture, OUTLINE, (x + math.copysign(13 * s, hand), neck + 7 * s), (x + hand * 1.6, hip - 2 * s), 10 * s
+        )
+        draw_line(picture, shirt, (x + math.copysign(13 * s, hand), neck + 7 * s), (x + hand * 1.6, hip - 2 * s), 7 * s)
     wide, slim = 18 * s, 14 * s
-    _polygon(
+    draw_polygon(
         picture, shirt, (x - wide, neck + 3), (x + wide, neck + 3), (x + slim, hip + 5 * s), (x - slim, hip + 5 * s)
     )
-    _disc(picture, OUTLINE, x, neck - 8 * s, 12.5 * s)
-    _disc(picture, SKIN[thing.looks // 3 % 4], x, neck - 8 * s, 11 * s)
-    _oval(picture, HAIR[thing.looks // 12 % 4], x - 1.5 * thing.facing, neck - 14 * s, 10.5 * s, 6 * s)
+    draw_disc(picture, OUTLINE, x, neck - 8 * s, 12.5 * s)
+    draw_disc(picture, SKIN[thing.looks // 3 % 4], x, neck - 8 * s, 11 * s)
+    draw_oval(picture, HAIR[thing.looks // 12 % 4], x - 1.5 * thing.facing, neck - 14 * s, 10.5 * s, 6 * s)
 
 
 def _dog(picture: Pixels, thing: Thing) -> None:
@@ -169,24 +137,24 @@ def _dog(picture: Pixels, thing: Thing) -> None:
     coat, way = PAINT[thing.colour], thing.facing or 1
     swing = math.sin(thing.phase * 1.5) * 5 * s if thing.facing else 0.0
     for hip, foot in ((-19, swing), (-12, -swing), (13, -swing), (20, swing)):
-        _line(picture, OUTLINE, (x + hip * s, y - 18 * s), (x + hip * s + foot, y - 2), 9 * s)
-        _line(picture, coat, (x + hip * s, y - 18 * s), (x + hip * s + foot, y - 2), 6 * s)
-    _line(picture, OUTLINE, (x - way * 24 * s, y - 28 * s), (x - way * 36 * s, y - 42 * s), 8 * s)
-    _line(picture, coat, (x - way * 24 * s, y - 28 * s), (x - way * 36 * s, y - 42 * s), 5 * s)
-    _oval(picture, OUTLINE, x, y - 24 * s, 29 * s, 13 * s)
-    _oval(picture, coat, x, y - 24 * s, 27 * s, 11 * s)
-    _disc(picture, OUTLINE, x + way * 28 * s, y - 36 * s, 13 * s)
-    _disc(picture, coat, x + way * 28 * s, y - 36 * s, 11 * s)
-    _oval(picture, coat, x + way * 39 * s, y - 33 * s, 7 * s, 5 * s)
-    _disc(picture, OUTLINE, x + way * 44 * s, y - 34 * s, 2.6 * s)
-    _polygon(picture, OUTLINE, *((x + way * dx * s, y - dy * s) for dx, dy in ((18, 46), (26, 48), (21, 32))))
+        draw_line(picture, OUTLINE, (x + hip * s, y - 18 * s), (x + hip * s + foot, y - 2), 9 * s)
+        draw_line(picture, coat, (x + hip * s, y - 18 * s), (x + hip * s + foot, y - 2), 6 * s)
+    draw_line(picture, OUTLINE, (x - way * 24 * s, y - 28 * s), (x - way * 36 * s, y - 42 * s), 8 * s)
+    draw_line(picture, coat, (x - way * 24 * s, y - 28 * s), (x - way * 36 * s, y - 42 * s), 5 * s)
+    draw_oval(picture, OUTLINE, x, y - 24 * s, 29 * s, 13 * s)
+    draw_oval(picture, coat, x, y - 24 * s, 27 * s, 11 * s)
+    draw_disc(picture, OUTLINE, x + way * 28 * s, y - 36 * s, 13 * s)
+    draw_disc(picture, coat, x + way * 28 * s, y - 36 * s, 11 * s)
+    draw_oval(picture, coat, x + way * 39 * s, y - 33 * s, 7 * s, 5 * s)
+    draw_disc(picture, OUTLINE, x + way * 44 * s, y - 34 * s, 2.6 * s)
+    draw_polygon(picture, OUTLINE, *((x + way * dx * s, y - dy * s) for dx, dy in ((18, 46), (26, 48), (21, 32))))
 
 
 def _wheels(picture: Pixels, thing: Thing, offsets: tuple[float, ...], radius: float) -> None:
     for offset in offsets:
         centre = thing.x + offset * thing.scale
-        _disc(picture, OUTLINE, centre, thing.y - radius * 0.8, radius)
-        _disc(picture, (150, 150, 154), centre, thing.y - radius * 0.8, radius * 0.5)
+        draw_disc(picture, OUTLINE, centre, thing.y - radius * 0.8, radius)
+        draw_disc(picture, (150, 150, 154), centre, thing.y - radius * 0.8, radius * 0.5)
 
 
 def _car(picture: Pixels, thing: Thing) -> None:
@@ -196,11 +164,11 @@ def _car(picture: Pixels, thing: Thing) -> None:
     def at(*corners: tuple[float, float]) -> list[tuple[float, float]]:
         return [(x + way * dx * s, y - dy * s) for dx, dy in corners]
 
-    _polygon(picture, paint, *at((-48, 38), (-34, 62), (20, 62), (42, 38)))
-    _polygon(picture, (176, 206, 222), *at((-40, 40), (-30, 57), (-6, 57), (-6, 40)))
-    _polygon(picture, (176, 206, 222), *at((0, 40), (0, 57), (17, 57), (33, 40)))
-    _polygon(picture, paint, *at((-76, 10), (-76, 36), (-48, 42), (44, 42), (74, 32), (76, 10)))
-    _oval(picture, (255, 240, 170), x + way * 71 * s, y - 25 * s, 5 * s, 5 * s)
+    draw_polygon(picture, paint, *at((-48, 38), (-34, 62), (20, 62), (42, 38)))
+    draw_polygon(picture, (176, 206, 222), *at((-40, 40), (-30, 57), (-6, 57), (-6, 40)))
+    draw_polygon(picture, (176, 206, 222), *at((0, 40), (0, 57), (17, 57), (33, 40)))
+    draw_polygon(picture, paint, *at((-76, 10), (-76, 36), (-48, 42), (44, 42), (74, 32), (76, 10)))
+    draw_oval(picture, (255, 240, 170), x + way * 71 * s, y - 25 * s, 5 * s, 5 * s)
     _wheels(picture, thing, (-44, 44), 14 * s)
 
 
@@ -211,12 +179,12 @@ def _truck(picture: Pixels, thing: Thing) -> None:
     def at(*corners: tuple[float, float]) -> list[tuple[float, float]]:
         return [(x + way * dx * s, y - dy * s) for dx, dy in corners]
 
-    _polygon(picture, paint, *at((-84, 14), (-84, 96), (36, 96), (36, 14)))
+    draw_polygon(picture, paint, *at((-84, 14), (-84, 96), (36, 96), (36, 14)))
     top, bottom = at((-24, 94), (-24, 16))
-    _line(picture, OUTLINE, bottom, top, 2)
-    _polygon(picture, paint, *at((40, 14), (40, 72), (66, 72), (84, 44), (84, 14)))
-    _polygon(picture, (176, 206, 222), *at((50, 46), (50, 65), (63, 65), (76, 46)))
-    _oval(picture, (255, 240, 170), x + way * 79 * s, y - 26 * s, 5 * s, 5 * s)
+    draw_line(picture, OUTLINE, bottom, top, 2)
+    draw_polygon(picture, paint, *at((40, 14), (40, 72), (66, 72), (84, 44), (84, 14)))
+    draw_polygon(picture, (176, 206, 222), *at((50, 46), (50, 65), (63, 65), (76, 46)))
+    draw_oval(picture, (255, 240, 170), x + way * 79 * s, y - 26 * s, 5 * s, 5 * s)
     _wheels(picture, thing, (-54, 58), 16 * s)
 
 
@@ -228,27 +196,39 @@ def _bicycle(picture: Pixels, thing: Thing) -> None:
         return x + way * dx * s, y - dy * s
 
     for offset in (-28, 28):
-        _disc(picture, OUTLINE, x + offset * s, y - 18 * s, 18 * s, thickness=max(2, round(5 * s)))
+        draw_disc(picture, OUTLINE, x + offset * s, y - 18 * s, 18 * s, thickness=max(2, round(5 * s)))
     bars = (((-28, 18), (-10, 46)), ((-10, 46), (20, 46)), ((20, 46), (0, 18)), ((0, 18), (-10, 46)))
     for start, end in (*bars, ((-28, 18), (0, 18)), ((28, 18), (18, 54))):
-        _line(picture, OUTLINE, at(*start), at(*end), 10 * s)
+        draw_line(picture, OUTLINE, at(*start), at(*end), 10 * s)
     for start, end in (*bars, ((-28, 18), (0, 18)), ((28, 18), (18, 54))):
-        _line(picture, paint, at(*start), at(*end), 7 * s)
-    _line(picture, OUTLINE, at(-18, 50), at(-3, 50), 6 * s)
-    _line(picture, OUTLINE, at(10, 57), at(24, 56), 5 * s)
+        draw_line(picture, paint, at(*start), at(*end), 7 * s)
+    draw_line(picture, OUTLINE, at(-18, 50), at(-3, 50), 6 * s)
+    draw_line(picture, OUTLINE, at(10, 57), at(24, 56), 5 * s)
 
 
 def _parcel(picture: Pixels, thing: Thing) -> None:
     x, y = thing.x, thing.y
     paint = PAINT[thing.colour]
     lid = tuple(min(255, channel + 26) for channel in paint)
-    _box(picture, paint, x - 22, y - 32, x + 22, y)
-    _polygon(picture, (lid[0], lid[1], lid[2]), (x - 22, y - 32), (x - 14, y - 42), (x + 30, y - 42), (x + 22, y - 32))
-    _polygon(picture, paint, (x + 22, y - 32), (x + 30, y - 42), (x + 30, y - 9), (x + 22, y))
-    _box(picture, (226, 200, 140), x - 4, y - 32, x + 4, y, outline=False)
+    draw_box(picture, paint, x - 22, y - 32, x + 22, y)
+    draw_polygon(
+        picture, (lid[0], lid[1], lid[2]), (x - 22, y - 32), (x - 14, y - 42), (x + 30, y - 42), (x + 22, y - 32)
+    )
+    draw_polygon(picture, paint, (x + 22, y - 32), (x + 30, y - 42), (x + 30, y - 9), (x + 22, y))
+    draw_box(picture, (226, 200, 140), x - 4, y - 32, x + 4, y, outline=False)
 
 
-_DRAW = {"person": _person, "dog": _dog, "car": _car, "truck": _truck, "bicycle": _bicycle, "parcel": _parcel}
+_DRAW = {
+    "person": _person,
+    "dog": _dog,
+    "car": _car,
+    "truck": _truck,
+    "bicycle": _bicycle,
+    "parcel": _parcel,
+    "fallen bicycle": draw_fallen_bicycle,
+    "climber": draw_climber,
+    "smoke": draw_smoke,
+}
 
 
 def _dim(picture: Pixels, daylight: float) -> Pixels:
@@ -267,8 +247,8 @@ def _lamp(picture: Pixels, state: YardState) -> None:
         halo = np.asarray(_halo() * (1.0 - 0.45 * state.daylight), np.float32)
         glow = np.array([255, 226, 140], np.float32)
         picture[top : y + 47, left : x + 47] = (patch * (1 - halo) + glow * halo).astype(np.uint8)
-    _disc(picture, OUTLINE, x, y, 8.5)
-    _disc(picture, (255, 244, 190) if state.lamp_on else (92, 92, 96), x, y, 7)
+    draw_disc(picture, OUTLINE, x, y, 8.5)
+    draw_disc(picture, (255, 244, 190) if state.lamp_on else (92, 92, 96), x, y, 7)
 
 
 @lru_cache(maxsize=1)
