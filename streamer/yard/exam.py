@@ -11,7 +11,7 @@ import numpy as np
 
 from llm.base import LanguageModel
 from memory import Memory
-from streamer.yard.questions import DESCRIBE, Exchange, draw_exchange, named_in
+from streamer.yard.questions import DESCRIBE, Exchange, draw_exchange, draw_moment, named_in
 from streamer.yard.render import render
 from streamer.yard.world import World, YardState
 
@@ -57,13 +57,15 @@ def examine(
 ) -> ExamResult:
     """For each seed: `frames_per_world` frames up to a moment go into memory, then it is asked what is there, and more.
 
-    The moment is drawn from the year 2026 by the seed, as are wordings and the other questions.
+    The day is drawn from the year 2026 by the seed, as are the moment, wordings and the other questions.
     """
     result = ExamResult()
     for seed in seeds:
         rng = np.random.default_rng([seed, 7])
-        now_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(86_400, 364 * 86_400)
-        memory, state = _watched(model, World(seed), now_seconds, frames_per_world)
+        world = World(seed)
+        day_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(86_400, 364 * 86_400)
+        now_seconds = draw_moment(world, day_seconds, rng)
+        memory, state = _watched(model, world, now_seconds, frames_per_world)
         question = DESCRIBE[int(rng.integers(len(DESCRIBE)))]
         named = named_in(answer_from(model, memory, question, now_seconds))
         there = Counter(state.named())
@@ -118,7 +120,6 @@ def _class_of(exchange: Exchange) -> str:
         ("Yes", "presence"),
         ("No", "presence"),
         ("I cannot know", "unknowable"),
-        ("I have learned", "earlier"),
     ):
         if answer.startswith(start):
             return name

@@ -18,19 +18,31 @@ from llm.huggingface import HuggingFaceModel
 from llm.prompt import NOTE_REQUEST, conversation
 from memory import Evidence, EvidenceSlot, Gap
 from streamer.yard.foreign import draw_foreign
-from streamer.yard.questions import DESCRIBE, NOT_THE_YARD, Exchange, describe, draw_exchange, note
+from streamer.yard.questions import DESCRIBE, NOT_THE_YARD, Exchange, describe, draw_exchange, draw_moment, note
 from streamer.yard.render import render
-from streamer.yard.world import COLOUR_NAMES, HEIGHT, KINDS, WIDTH, World, YardState
+from streamer.yard.world import COLOUR_NAMES, HEIGHT, KINDS, RARE_KINDS, WIDTH, World, YardState
 
 FIRST_TRAINING_SEED = 10_000
 """Worlds below it are never trained on: tests and benchmarks draw from them."""
-NUM_LABELS = len(KINDS) * len(COLOUR_NAMES) + 3
+_NUM_PAINTED = len(KINDS) * len(COLOUR_NAMES)
+NUM_LABELS = _NUM_PAINTED + len(RARE_KINDS) + 3
 FOREIGN_SHARE = 0.05
 SEEING, REMEMBERING = (0.6, 0.32), (0.25, 0.3)
 """Shares of batches without and with few earlier slots; the rest have many, as an agent's prompts do."""
 NOTE_SHARE = 0.12
 WHOLE_FIRST_SHARE = 0.2
 IGNORED = -100
+_TALL = {
+    "person": 96,
+    "dog": 50,
+    "car": 62,
+    "truck": 90,
+    "bicycle": 56,
+    "parcel": 40,
+    "fallen bicycle": 20,
+    "climber": 90,
+    "smoke": 100,
+}
 _CAMERAS = ("yard", "front", "garden", "camera1", "camera2", "cam", "door", "back yard", "driveway", "demo")
 
 
@@ -93,12 +105,11 @@ class PictureLessons(Dataset[Lesson]):
 
 
 def draw_state(rng: np.random.Generator) -> YardState:
-    """A moment of a training world; half of the time one of the busier of a few moments."""
-    seed = int(rng.integers(FIRST_TRAINING_SEED, 1 << 30))
-    start = datetime(2026, 1, 1).timestamp()
-    moments = [
-        World(seed).state_at(start + rng.uniform(0, 365 * 86_400)) for _ in range(2 if rng.random() < 0.5 else 1)
-    ]
+    """A moment of a training world, mostly one at which something happens; often the busier of two of a day."""
+    world = World(int(rng.integers(FIRST_TRAINING_SEED, 1 << 30)))
+    day_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(0, 364) * 86_400
+    num_moments = 2 if rng.random() < 0.5 else 1
+    moments = [world.state_at(draw_moment(world, day_seconds, rng)) for _ in range(num_moments)]
     return max(moments, key=lambda state: len(state.things))
 
 
@@ -143,11 +154,14 @@ def written(model: HuggingFaceModel, messages: Any, first: Exchange, others: lis
 def label_grid(state: YardState, side: int) -> Tensor:
     """float32 [side * side, NUM_LABELS]: 1 where the middle of such a thing stands; the last three hold everywhere."""
     grid = torch.zeros(side, side, NUM_LABELS)
-    tall = {"person": 96, "dog": 50, "car": 62, "truck": 90, "bicycle": 56, "parcel": 40}
     for thing in state.things:
-        middle = thing.y - tall[thing.kind] * thing.scale / 2
+        middle = thing.y - _TALL[thing.kind] * thing.scale / 2
         row, column = min(side - 1, int(middle / HEIGHT * side)), min(side - 1, int(thing.x / WIDTH * side))
-        grid[row, column, KINDS.index(thing.kind) * len(COLOUR_NAMES) + COLOUR_NAMES.index(thing.colour)] = 1
+        if thing.kind in RARE_KINDS:
+            label = _NUM_PAINTED + RARE_KINDS.index(thing.kind)
+        else:
+            label = KINDS.index(thing.kind) * len(COLOUR_NAMES) + COLOUR_NAMES.index(thing.colour)
+        grid[row, column, label] = 1
     grid[:, :, -3:] = torch.tensor([state.gate_open, state.lamp_on, state.is_night], dtype=torch.float32)
     return grid.view(side * side, NUM_LABELS)
 

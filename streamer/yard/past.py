@@ -1,0 +1,284 @@
+"""Questions about what came and went, with answers from what a memory can know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamer.yard import wordings
+from streamer.yard.answers import NOTHING_CAME, at_clock, for_duration, listed, name_thing, name_with, sentence
+from streamer.yard.events import Coming, Event
+from streamer.yard.present import pick
+from streamer.yard.things import RARE_KINDS
+from streamer.yard.watched import ALL_ASKED, EDGE_SECONDS, Asked, Watched
+
+VEHICLES = ("car", "truck")
+RECENT_SECONDS = 60.0
+LEAST_DURATION_SECONDS = 20.0
+MOST_TIMES = 4
+MOST_FACTS = 6
+"""A summary is asked of spans with at most so many comings."""
+NOTHING_SHARE = 0.12
+"""Of the chances to ask about a stretch in which nothing came, so many are taken."""
+RARE_SHARE = 0.2
+SPAN_MINUTES = (5, 10, 15, 20, 30, 45, 60, 90, 120)
+
+
+class NothingToAsk(LookupError):  # noqa: N818
+    """No fair question of the class at this moment: draw another moment."""
+
+
+@dataclass(frozen=True)
+class YardQuestion:
+    """A question with its true answer; `age_seconds` is how long ago the evidence was that it takes."""
+
+    text: str
+    klass: str
+    answer: str
+    age_seconds: float
+    also_right: tuple[str, ...] = ()
+    """Other true answers, where a question leaves open which of several comings it means."""
+
+
+def draw_recent(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """What came by in the last minute."""
+    start_seconds = watched.now_seconds - RECENT_SECONDS
+    if start_seconds < watched.since_seconds:
+        raise NothingToAsk("memory covers less than the last minute")
+    minute = watched.part(start_seconds, watched.now_seconds)
+    if minute.unsure or (not minute.came and rng.random() >= NOTHING_SHARE):
+        raise NothingToAsk("nothing, or nothing sure, came in the last minute")
+    if rng.random() < 0.45:
+        return _recent_did(minute, rng, held_out=held_out)
+    text = pick(wordings.RECENT.of(held_out=held_out), rng)
+    if not minute.came:
+        return YardQuestion(text, "recent", NOTHING_CAME, RECENT_SECONDS)
+    names = [name_thing(*coming.named) for coming in minute.came]
+    return YardQuestion(text, "recent", sentence(listed(names)), minute.age_seconds(minute.came[0]))
+
+
+def _recent_did(minute: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    template = pick(wordings.RECENT_DID.of(held_out=held_out), rng)
+    if minute.came and rng.random() < 0.6:
+        asked = _one(minute.came, rng).kind, ""
+        came = minute.known(asked)
+        if not came:
+            raise NothingToAsk("what came was there before")
+        names = [name_thing(*coming.named) for coming in came]
+        answer, age_seconds = f"Yes, {listed(names)}.", minute.age_seconds(came[0])
+    else:
+        asked = _absent(minute, rng, painted_share=0.0)
+        answer, age_seconds = f"No, I saw {name_with('no', *asked)}.", RECENT_SECONDS
+    return YardQuestion(template.format(a=name_thing(*asked)), "recent", answer, age_seconds)
+
+
+def draw_past(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """Did X come, when, how often, what came first, the last vehicle, when was the gate opened."""
+    ways: tuple[tuple[Callable[..., YardQuestion], float], ...] = (
+        (_did, 0.22),
+        (_when, 0.22),
+        (_often, 0.16),
+        (_first, 0.16),
+        (_last_vehicle, 0.14),
+        (_gate_when, 0.10),
+    )
+    order = rng.choice(len(ways), size=len(ways), replace=False, p=[share for _, share in ways])
+    for place in order:
+        try:
+            return ways[int(place)][0](watched, rng, held_out=held_out)
+        except NothingToAsk:
+            continue
+    raise NothingToAsk("nothing came that could be asked about")
+
+
+def _did(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    came = _known_ones(watched, _asked_of(_one(watched.came, rng), rng))
+    text = pick(wordings.DID.of(held_out=held_out), rng).format(a=name_thing(*came[0]))
+    answers = [f"Yes, {at_clock(coming.start_seconds)}." for coming in came[1]]
+    return YardQuestion(text, "past", answers[-1], watched.age_seconds(came[1][-1]), tuple(answers[:-1]))
+
+
+def _when(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    asked, coming = _the_only(watched, watched.came, rng)
+    text = _about(pick(wordings.WHEN.of(held_out=held_out), rng), asked)
+    return YardQuestion(text, "past", sentence(at_clock(coming.start_seconds)), watched.age_seconds(coming))
+
+
+def _often(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """All counts up to the highest that memory can keep are as likely, where the span has them."""
+    by_count: dict[int, list[tuple[Asked, list[Coming]]]] = {}
+    for asked in ALL_ASKED:
+        came = watched.known(asked)
+        if came and len(came) <= MOST_TIMES:
+            by_count.setdefault(len(came), []).append((asked, came))
+    if not by_count:
+        raise NothingToAsk("nothing came that could be counted")
+    counts = sorted(by_count)
+    weights = np.array([0.5 if count == 1 else 1.0 for count in counts])
+    count = counts[int(rng.choice(len(counts), p=weights / weights.sum()))]
+    if counts == [1] and rng.random() < 0.5:
+        raise NothingToAsk("nothing came twice")
+    asked, came = by_count[count][int(rng.integers(len(by_count[count])))]
+    text = pick(wordings.OFTEN.of(held_out=held_out), rng).format(a=name_thing(*asked))
+    answer = {1: "Once.", 2: "Twice."}.get(count, f"{count} times.")
+    return YardQuestion(text, "past", answer, watched.age_seconds(came[0]))
+
+
+def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    painted = rng.random() < 0.5
+    firsts = [
+        (came[0], asked) for asked in ALL_ASKED if _is_painted(asked) == painted if (came := watched.known(asked))
+    ]
+    if len(firsts) < 2:
+        raise NothingToAsk("fewer than two things came")
+    one, other = (firsts[int(place)] for place in rng.choice(len(firsts), size=2, replace=False))
+    if abs(one[0].start_seconds - other[0].start_seconds) < LEAST_DURATION_SECONDS:
+        raise NothingToAsk("they came at nearly the same time")
+    names = [name_with("the", *asked) for _, asked in (one, other)]
+    text = pick(wordings.FIRST.of(held_out=held_out), rng).format(the=names[0], the_other=names[1])
+    first, asked = min(one, other, key=lambda pair: pair[0].start_seconds)
+    answer = sentence(f"{name_with('the', *asked)} {at_clock(first.start_seconds)}")
+    return YardQuestion(text, "past", answer, watched.age_seconds(first))
+
+
+def _last_vehicle(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    came = [coming for coming in watched.came if coming.kind in VEHICLES]
+    if not came or any(coming.kind in VEHICLES for coming in watched.unsure):
+        raise NothingToAsk("no vehicle came, or one at the edge of memory")
+    if len(came) > 1 and came[-1].start_seconds - came[-2].start_seconds < LEAST_DURATION_SECONDS:
+        raise NothingToAsk("two vehicles came at nearly the same time")
+    text = pick(wordings.LAST_VEHICLE.of(held_out=held_out), rng)
+    answer = sentence(f"{name_thing(*came[-1].named)} {at_clock(came[-1].start_seconds)}")
+    return YardQuestion(text, "past", answer, watched.age_seconds(came[-1]))
+
+
+def _gate_when(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    gate = watched.last_gate()
+    if gate is None:
+        raise NothingToAsk("the gate was not opened")
+    text = pick(wordings.GATE_WHEN.of(held_out=held_out), rng)
+    return YardQuestion(text, "past", sentence(at_clock(gate.start_seconds)), watched.age_seconds(gate))
+
+
+def draw_duration(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """How long was the gate open the last time, how long was X here; until now, if it still is."""
+    gate = watched.last_gate()
+    lasting = [coming for coming in watched.came if watched.seen_seconds(coming) >= LEAST_DURATION_SECONDS]
+    if gate is not None and rng.random() < (0.7 if lasting else 1.0):
+        event: Coming | Event = gate
+        text = pick(wordings.GATE_LONG.of(held_out=held_out), rng)
+    else:
+        asked, event = _the_only(watched, lasting, rng)
+        text = pick(wordings.LONG.of(held_out=held_out), rng).format(the=name_with("the", *asked))
+    length_seconds = watched.seen_seconds(event)
+    if length_seconds < LEAST_DURATION_SECONDS:
+        raise NothingToAsk("it was too short to be measured")
+    ended_seconds = min(event.end_seconds, watched.now_seconds)
+    answer = sentence(for_duration(length_seconds))
+    return YardQuestion(text, "duration", answer, watched.now_seconds - ended_seconds)
+
+
+def draw_never(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """The questions about the past, about what was not there at all."""
+    asked = _absent(watched, rng, painted_share=0.5)
+    nothing = name_with("no", *asked)
+    asks, answer = (
+        (wordings.DID, f"No, I saw {nothing}."),
+        (wordings.WHEN, f"I saw {nothing}."),
+        (wordings.OFTEN, f"I saw {nothing}."),
+    )[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
+    text = _about(pick(asks.of(held_out=held_out), rng), asked)
+    return YardQuestion(text, "never", answer, watched.now_seconds - watched.since_seconds)
+
+
+def draw_summary(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+    """Who and what came in a span, in the order of their coming."""
+    longest = (watched.now_seconds - watched.since_seconds) / 60
+    minutes = [minutes for minutes in SPAN_MINUTES if minutes <= longest]
+    if not minutes:
+        raise NothingToAsk(f"memory covers less than {SPAN_MINUTES[0]} minutes")
+    length_minutes = minutes[int(rng.integers(len(minutes)))]
+    if rng.random() < 0.4:
+        until_seconds = watched.now_seconds
+        since_seconds = until_seconds - length_minutes * 60
+        last = "hour" if length_minutes == 60 else f"{length_minutes} minutes"
+        span = f"in the last {last}"
+    else:
+        latest = math.floor((watched.now_seconds - length_minutes * 60) / 60)
+        earliest = math.ceil(watched.since_seconds / 60)
+        if latest < earliest:
+            raise NothingToAsk("memory covers no such span of whole minutes")
+        since_seconds = 60.0 * float(rng.integers(earliest, latest + 1))
+        until_seconds = since_seconds + length_minutes * 60
+        span = f"between {at_clock(since_seconds)[3:]} and {at_clock(until_seconds)[3:]}"
+    part = watched.part(since_seconds, until_seconds)
+    if part.unsure or len(part.came) > MOST_FACTS or _begins_near(watched, until_seconds):
+        raise NothingToAsk("too much came in the span, or something at its edges")
+    if not part.came and rng.random() >= 3 * NOTHING_SHARE:
+        raise NothingToAsk("nothing came in the span")
+    facts = [f"{name_thing(*coming.named)} {at_clock(coming.start_seconds)}" for coming in part.came]
+    text = pick(wordings.SUMMARY.of(held_out=held_out), rng).format(span=span)
+    answer = sentence(listed(facts)) if facts else NOTHING_CAME
+    return YardQuestion(text, "summary", answer, watched.now_seconds - since_seconds)
+
+
+def _begins_near(watched: Watched, time_seconds: float) -> bool:
+    return any(abs(coming.start_seconds - time_seconds) < EDGE_SECONDS for coming in watched.there)
+
+
+def _one(came: Sequence[Coming], rng: np.random.Generator) -> Coming:
+    """One of them, a rare one rather than another."""
+    rare = [coming for coming in came if coming.kind in RARE_KINDS]
+    if rare and rng.random() < 0.5:
+        came = rare
+    if not came:
+        raise NothingToAsk("nothing came")
+    return came[int(rng.integers(len(came)))]
+
+
+def _asked_of(coming: Coming, rng: np.random.Generator) -> Asked:
+    return (coming.kind, "") if rng.random() < 0.4 else coming.named
+
+
+def _known_ones(watched: Watched, asked: Asked) -> tuple[Asked, list[Coming]]:
+    came = watched.known(asked)
+    if not came:
+        raise NothingToAsk("what came was there before, or is unsure")
+    return asked, came
+
+
+def _the_only(watched: Watched, came: Sequence[Coming], rng: np.random.Generator) -> tuple[Asked, Coming]:
+    """Something that came once, and what to call it; by its kind alone where that is enough, half of the time."""
+    coming = _one(came, rng)
+    asked = [asked for asked in {(coming.kind, ""), coming.named} if watched.known(asked) == [coming]]
+    if not asked:
+        raise NothingToAsk("it came more than once")
+    return sorted(asked)[int(rng.integers(len(asked)))], coming
+
+
+def _absent(watched: Watched, rng: np.random.Generator, *, painted_share: float) -> Asked:
+    """What was not there at any moment: of a rare kind, of a colour, or of a kind as such."""
+    absent = [asked for asked in ALL_ASKED if watched.known(asked) == []]
+    rare = [asked for asked in absent if asked[0] in RARE_KINDS]
+    painted = [asked for asked in absent if _is_painted(asked)]
+    plain = [asked for asked in absent if not _is_painted(asked) and asked[0] not in RARE_KINDS]
+    if rng.random() < RARE_SHARE and rare:
+        absent = rare
+    elif (rng.random() < painted_share or not plain) and painted:
+        absent = painted
+    elif plain:
+        absent = plain
+    if not absent:
+        raise NothingToAsk("everything came")
+    return absent[int(rng.integers(len(absent)))]
+
+
+def _is_painted(asked: Asked) -> bool:
+    return bool(asked[1])
+
+
+def _about(template: str, asked: Asked) -> str:
+    return template.format(a=name_thing(*asked), the=name_with("the", *asked))
