@@ -21,7 +21,7 @@ LEAST_DURATION_SECONDS = 20.0
 MOST_TIMES = 4
 MOST_FACTS = 6
 """A summary is asked of spans with at most so many comings."""
-NOTHING_SHARE = 0.12
+NOTHING_SHARE = 0.08
 """Of the chances to ask about a stretch in which nothing came, so many are taken."""
 RARE_SHARE = 0.2
 SPAN_MINUTES = (5, 10, 15, 20, 30, 45, 60, 90, 120)
@@ -217,7 +217,7 @@ def draw_summary(watched: Watched, rng: np.random.Generator, *, held_out: bool) 
     part = watched.part(since_seconds, until_seconds)
     if part.unsure or len(part.came) > MOST_FACTS or _begins_near(watched, until_seconds):
         raise NothingToAsk("too much came in the span, or something at its edges")
-    if not part.came and rng.random() >= 3 * NOTHING_SHARE:
+    if not part.came and rng.random() >= 4 * NOTHING_SHARE:
         raise NothingToAsk("nothing came in the span")
     facts = [f"{name_thing(*coming.named)} {at_clock(coming.start_seconds)}" for coming in part.came]
     text = pick(wordings.SUMMARY.of(held_out=held_out), rng).format(span=span)

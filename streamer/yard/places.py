@@ -7,7 +7,7 @@ import math
 from streamer.yard.things import Thing
 from streamer.yard.visits import Visit
 
-_STRIDE, _SMOKE = 7.0, 0.7  # radians per second
+_STRIDE, _SMOKE = 7.0, 4.0  # radians per second
 _STREET = (250.0, 585.0)
 _PATH, _GATE = (345.0, 448.0), 425.0
 _LAWN = (232.0, 452.0)

@@ -39,9 +39,9 @@ def draw_now(state: YardState, rng: np.random.Generator, *, held_out: bool) -> E
         (_presence, 0.26),
         (_count, 0.26),
         (_colour, 0.24 if state.things else 0.03),
-        (_gate, 0.3 if state.gate_open else 0.055),
-        (_lamp, 0.16 if state.lamp_on else 0.07),
-        (_day, 0.10 if state.is_night else 0.08),
+        (_gate, 0.24 if state.gate_open else 0.06),
+        (_lamp, 0.14 if state.lamp_on else 0.05),
+        (_day, 0.12 if state.is_night else 0.04),
     )
     weights = np.array([chance for _, chance in chances])
     ask = chances[int(rng.choice(len(chances), p=weights / weights.sum()))][0]

@@ -87,7 +87,7 @@ def draw_smoke(picture: Pixels, thing: Thing) -> None:
     for puff in range(_NUM_PUFFS):
         risen = (puff + thing.phase / (2 * math.pi)) % _NUM_PUFFS / _NUM_PUFFS
         radius = (13 + 26 * risen) * thing.scale
-        x = thing.x + (28 * risen + 7 * math.sin(puff * 2.4 + thing.looks)) * thing.scale
+        x = thing.x + (28 * risen + 7 * math.sin(risen * 9 + thing.looks)) * thing.scale
         y = thing.y - 10 - _SMOKE_HEIGHT * 0.8 * risen * thing.scale
         distance = np.hypot(columns - x, rows - y) / radius
         strength = np.clip(1.8 * (1 - distance), 0, 1) * (0.95 - 0.4 * risen)

@@ -16,7 +16,7 @@ def test_on_200_unseen_worlds_it_names_what_is_there_and_little_else(bundled):
     assert NUM_WORLDS < FIRST_TRAINING_SEED
     result = examine(bundled, range(NUM_WORLDS), frames_per_world=6, others_per_world=0)
     assert result.num_worlds == NUM_WORLDS
-    assert result.num_there > 500
+    assert result.num_there > 200
     assert result.precision >= 0.85
     assert result.recall >= 0.85
 

@@ -6,7 +6,10 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from streamer.yard.render import PAINT, render
+from streamer.yard.brushes import PAINT
+from streamer.yard.places import place
+from streamer.yard.render import render
+from streamer.yard.visits import Visit
 from streamer.yard.world import COLOURS, KINDS, Thing, YardState
 
 NOON = datetime(2026, 6, 1, 12).timestamp()
@@ -56,3 +59,48 @@ def test_colours_can_still_be_told_apart_at_night():
     for one in range(len(pictures)):
         for other in range(one):
             assert (np.abs(pictures[one] - pictures[other]).max(axis=2) > 20).sum() > 500
+
+
+@pytest.mark.parametrize(
+    ("lane", "kind", "colour", "num_changed"),
+    [
+        ("fence", "fallen bicycle", "red", 1500),
+        ("fence top", "climber", "black", 1500),
+        ("smoke", "smoke", "", 3000),
+    ],
+)
+@pytest.mark.parametrize("night", [False, True])
+def test_rare_things_are_plainly_visible_by_day_and_by_night(lane, kind, colour, num_changed, night):
+    empty = replace(EMPTY, daylight=0.0 if night else 1.0)
+    for route in ((0.1, 0.1), (0.9, 0.5), (0.4, 0.9)):
+        thing = place(Visit(lane, kind, colour, NOON - 30, NOON + 60, "", route, 5), NOON)
+        difference = np.abs(render(replace(empty, things=(thing,))).astype(int) - render(empty)).max(axis=2)
+        assert (difference > 20).sum() > num_changed
+
+
+def test_a_fallen_bicycle_does_not_look_like_one_that_leans():
+    pictures = [
+        render(replace(EMPTY, things=(place(Visit("fence", kind, "red", NOON - 30, NOON + 60), NOON),)))
+        for kind in ("bicycle", "fallen bicycle")
+    ]
+    assert (np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2) > 40).sum() > 1500
+
+
+def test_smoke_rises():
+    visit = Visit("smoke", "smoke", "", NOON - 60, NOON + 60)
+    pictures = [render(replace(EMPTY, things=(place(visit, NOON + later),))) for later in (0, 1)]
+    assert (np.abs(pictures[0].astype(int) - pictures[1])[30:110].max(axis=2) > 10).sum() > 100
+
+
+def test_what_the_first_checkpoint_learned_to_see_is_drawn_as_then():
+    things = tuple(
+        Thing(kind, colour, 60.0 + 100 * place, 300.0, 1.0, 1, 1.0, 5)
+        for place, (kind, colour) in enumerate(
+            zip(KINDS, ("red", "brown", "blue", "green", "black", "white"), strict=True)
+        )
+    )
+    state = YardState(0.0, things, gate_open=True, lamp_on=True, daylight=0.4)
+    picture = render(state)
+    boxes = [picture[230:310, 20 + 100 * place : 100 + 100 * place].mean(axis=(0, 1)) for place in range(6)]
+    expected = [[95, 85, 75], [76, 74, 75], [43, 68, 91], [25, 77, 49], [54, 63, 61], [114, 117, 130]]
+    assert np.allclose(boxes, expected, atol=1.5)  # OpenCV's edges may differ a little
