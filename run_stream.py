@@ -30,7 +30,7 @@ _errors = make_console(stderr=True)
 
 _UsageError: Any = typer.BadParameter.__base__  # Typer brings its own Click, or takes the installed one
 
-DEMO_SOURCE = "demo://yard?seed=7&speed=1"
+DEMO_SOURCE = "demo://yard?seed=7&speed=1&lively=1"
 DEMO_SECONDS = 20.0
 DEMO_QUESTIONS = ("What is in the yard now?", "Is the gate open?", "Is it day or night?")
 

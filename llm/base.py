@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from encoders import VisionEncoder
-from memory import Evidence
+from memory import Evidence, Reach
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class LanguageModel(Protocol):
     knows_only: str | None
     """A scheme of cameras ("demo") where the checkpoint knows no other world, else None."""
 
-    def max_slots(self, question: str, *, camera: str, now_seconds: float) -> int:
-        """How many slots of evidence fit the budget beside `question`. Raises: PromptError where none fits."""
+    def max_slots(self, question: str, *, camera: str, reach: Reach) -> int:
+        """How many slots of evidence about `reach` fit the budget beside `question`.
+
+        Raises: PromptError where none fits.
+        """
         ...
 
     def answer(

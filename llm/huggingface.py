@@ -16,8 +16,8 @@ from torch import Tensor
 from encoders import Preprocessing, VisionEncoder
 from llm.base import Piece
 from llm.errors import ModelLoadError, PromptError
-from llm.prompt import Message, conversation, longest_slot_text, neutral
-from memory import Evidence
+from llm.prompt import Message, conversation, longest_gap_text, longest_slot_text, neutral
+from memory import Evidence, Reach
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 DEFAULT_PROMPT_TOKENS = 4096
@@ -64,17 +64,18 @@ class HuggingFaceModel:
         self.encoder = VisionEncoder(
             lambda pixels: self._family.project(model, pixels), preprocessing, device=self.device, dtype=self.dtype
         )
-        self._image_id = int(model.config.image_token_id)
+        self.image_id = int(model.config.image_token_id)
         self._stop_ids = _stop_ids(model, tokenizer)
         longest = model.config.text_config.max_position_embeddings - ANSWER_TOKENS
         self.prompt_budget = min(int(card.get("prompt_tokens", DEFAULT_PROMPT_TOKENS)), longest)
         self._chunk_tokens = PREFILL_CHUNK_TOKENS.get(self.device.type, 2048)
 
-    def max_slots(self, question: str, *, camera: str, now_seconds: float) -> int:
-        """How many slots of evidence fit the budget beside `question`.
+    def max_slots(self, question: str, *, camera: str, reach: Reach) -> int:
+        """How many slots of evidence about `reach` fit the budget beside `question` and its gaps.
 
         Raises: PromptError where not even one fits.
         """
+        now_seconds, since_seconds = reach.now_seconds, reach.since_seconds
         nothing = Evidence(
             camera=0,
             now_seconds=now_seconds,
@@ -84,14 +85,16 @@ class HuggingFaceModel:
             newest_seconds=None,
             frame_age_seconds=None,
         )
-        around = len(self.prompt_ids(conversation(nothing, question, camera=camera)))
+        gaps = reach.num_gaps * len(self._ids(longest_gap_text(now_seconds, since_seconds)))
+        newest = len(self._ids("Last picture, 1234 min old, "))
+        around = len(self.prompt_ids(conversation(nothing, question, camera=camera))) + newest + gaps
         picture = len(self._ids(self._family.picture_text(self.encoder.num_tokens)))
-        each = picture + len(self._ids(longest_slot_text(now_seconds)))
+        each = picture + len(self._ids(longest_slot_text(now_seconds, since_seconds)))
         fits: int = (self.prompt_budget - around) // each
         if fits < 1:
             raise PromptError(
-                f"the question takes {around} of the {self.prompt_budget} tokens that {self.name} reads at once, "
-                f"and a picture {each} more; ask a shorter one"
+                f"the question and {reach.num_gaps} gaps take {around} of the {self.prompt_budget} tokens that "
+                f"{self.name} reads at once, and a picture {each} more; ask a shorter one"
             )
         return fits
 
@@ -121,7 +124,7 @@ class HuggingFaceModel:
         Raises: ValueError where the ids do not hold exactly S x N image ids.
         """
         embeds: Tensor = self.model.get_input_embeddings()(ids)
-        places = ids == self._image_id
+        places = ids == self.image_id
         if int(places.sum()) != tokens.shape[0] * tokens.shape[1]:
             raise ValueError(f"prompt holds {int(places.sum())} image ids, evidence {list(tokens.shape[:2])} tokens")
         embeds = embeds.clone()
@@ -196,7 +199,9 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
         card_file = folder / "longwatch.json"
         card = json.loads(card_file.read_text()) if card_file.is_file() else {}
         loaded = HuggingFaceModel(model, tokenizer, preprocessing, name=name, card=card)
-        loaded.max_slots("What is happening?", camera="camera", now_seconds=0.0)  # has a chat template, fits its budget
+        loaded.max_slots(
+            "What is happening?", camera="camera", reach=Reach(0.0, 0.0, 0)
+        )  # has a chat template, fits its budget
     except (
         OSError,
         ValueError,

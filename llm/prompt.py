@@ -55,10 +55,22 @@ def conversation(evidence: Evidence, question: str, *, camera: str, is_current: 
     return [Message(role="system", content=[_text(SYSTEM)]), Message(role="user", content=_joined(parts))]
 
 
-def longest_slot_text(now_seconds: float) -> str:
-    """As much text as a slot can cost: a span over midnight, dates written out, with a gap before it."""
-    yesterday = _span(now_seconds - 180_000, now_seconds - 90_000, _date(now_seconds))
-    return f"{yesterday}: not observed.\n{yesterday}: \n"
+def longest_slot_text(now_seconds: float, since_seconds: float) -> str:
+    """As much text as a slot can cost in a prompt that goes back to `since_seconds`."""
+    return f"{_longest_span(now_seconds, since_seconds)}: \n"
+
+
+def longest_gap_text(now_seconds: float, since_seconds: float) -> str:
+    """As much text as a gap can cost in a prompt that goes back to `since_seconds`."""
+    return f"{_longest_span(now_seconds, since_seconds)}: not observed.\n"
+
+
+def _longest_span(now_seconds: float, since_seconds: float) -> str:
+    """Over midnight, dates written out, where the prompt goes back to another day."""
+    today = _date(now_seconds)
+    if _date(since_seconds) == today:
+        return _span(now_seconds, now_seconds + 1.0, _date(now_seconds))
+    return _span(now_seconds - 180_000, now_seconds - 90_000, today)
 
 
 def neutral(text: str, special_tokens: Sequence[str]) -> str:

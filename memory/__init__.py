@@ -6,7 +6,7 @@ It knows no camera, no model, no network and no event loop.
 from memory.consolidation import Appended, Consolidator
 from memory.gaps import Gap, GapLog
 from memory.long_term import LongTermMemory, LongTermView
-from memory.memory import Memory, MemoryFill
+from memory.memory import Memory, MemoryFill, Reach
 from memory.policy import Policy, PolicyName, policy_of
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
 from memory.ring import DueRun, RingView, ShortTermMemory
@@ -28,6 +28,7 @@ __all__ = [
     "MemoryFill",
     "Policy",
     "PolicyName",
+    "Reach",
     "RingView",
     "ShortTermMemory",
     "consolidate",

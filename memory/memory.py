@@ -26,6 +26,15 @@ class MemoryFill:
     """Frames that were lost because consolidation came too late."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """From when to now one camera's memory has something, and how many gaps there are in it."""
+
+    since_seconds: float
+    now_seconds: float
+    num_gaps: int
+
+
 class Memory:
     """The tiers of `num_cameras` cameras whose frames are tokens [num_tokens, width] in `dtype` on `device`.
 
@@ -106,6 +115,14 @@ class Memory:
     def consolidate(self, now_seconds: list[float], *, flush: bool = False) -> list[Appended]:
         """Move what is due into long-term memory; `now_seconds` is one time per camera, on its own clock."""
         return self._consolidator.run(now_seconds, flush=flush)
+
+    def reach(self, camera: int, *, now_seconds: float) -> Reach:
+        """What a recall at `now_seconds` would go back to; nothing is older than now in an empty memory."""
+        starts = [
+            view.starts[0] for view in (self._long_term.view(camera), self._ring.view(camera)) if len(view.starts)
+        ]
+        since_seconds = float(min(starts, default=now_seconds))
+        return Reach(since_seconds, now_seconds, len(self._gaps.between(camera, since_seconds, now_seconds)))
 
     def recall(self, camera: int, *, now_seconds: float, max_slots: int) -> Evidence:
         """The frozen view for one answer; good until the next call."""

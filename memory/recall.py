@@ -131,11 +131,10 @@ def recall(
     """Freezes what memory knows of a camera into `out`, in at most `max_slots` slots.
 
     Long-term memory gives the slots without a frame of the ring's window, the ring every frame after them, so every
-    frame counts once. Where that is too much the ring gets half of the places (two at least) and long-term memory the
-    rest, each also what the other leaves, and each is consolidated to fit, so that the whole time stays covered; the
-    newest frame always stays whole. Below three places there is room for the ring only, and with one for the newest
-    frame only. Gaps are not merged
-    over: where they leave too many slots, the oldest are left out.
+    frame counts once. Where that is too much the ring gets a quarter of the places (two at least) and long-term memory
+    the rest, each also what the other leaves, and each is consolidated to fit, so that the whole time stays covered;
+    the newest frame always stays whole. Below three places there is room for the ring only, and with one for the newest
+    frame only. Gaps are not merged over: where they leave too many slots, the oldest are left out.
 
     Raises:
         ValueError: no such camera, a time that is not finite, max_slots not in 1..out.max_slots, or a buffer of another
@@ -185,9 +184,9 @@ def _each_frame_once(ring: ShortTermMemory, long_term: LongTermMemory, camera: i
 
 
 def _share(num_old: int, num_new: int, max_slots: int) -> tuple[int, int]:
-    """How many places the old and the new get: the new at most half, two at least, and each what the other leaves."""
-    half = min(max(2, max_slots // 2), max_slots)
-    new_places = min(num_new, max(half, max_slots - num_old))
+    """How many places the old and the new get: the new a quarter, two at least, and each what the other leaves."""
+    quarter = min(max(2, max_slots // 4), max_slots)
+    new_places = min(num_new, max(quarter, max_slots - num_old))
     return min(num_old, max_slots - new_places), new_places
 
 

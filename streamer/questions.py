@@ -249,7 +249,8 @@ class Questions:
     def _freeze(self, asked: Asked) -> Evidence:
         watched = self._cameras[asked.camera]
         now_seconds = watched.now_seconds()
-        max_slots = self._model.max_slots(asked.question, camera=watched.name, now_seconds=now_seconds)
+        reach = self._memory.reach(asked.camera, now_seconds=now_seconds)
+        max_slots = self._model.max_slots(asked.question, camera=watched.name, reach=reach)
         return self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots)
 
     async def _step(self, steps: Iterator[Piece]) -> Piece | None:

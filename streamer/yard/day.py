@@ -20,6 +20,8 @@ AWAY_SHARE = 0.2
 _LAST_SECONDS = 60.0
 """All stories end so long before midnight; only the night's car stays over it."""
 
+_LIVELY_FACTOR = 3.0
+
 Rates = tuple[tuple[int, float], ...]
 """(from this hour of the day, so many per hour)."""
 
@@ -74,8 +76,11 @@ class DayPlan:
 
 
 @lru_cache(maxsize=128)
-def plan_day(seed: int, day: int) -> DayPlan:
-    """The plan of the local day number `day`; any two of a seed agree about the car that stays the night between."""
+def plan_day(seed: int, day: int, *, lively: bool = False) -> DayPlan:
+    """The plan of the local day number `day`; any two of a seed agree about the car that stays the night between.
+
+    lively  see `World`
+    """
     rng = Random(f"{seed} {day}")
     bounds = Span(midnight_seconds(day), midnight_seconds(day + 1))
     diary = Diary(Span(bounds.start_seconds, bounds.end_seconds - _LAST_SECONDS))
@@ -97,7 +102,7 @@ def plan_day(seed: int, day: int) -> DayPlan:
         (teller.caller, _CALLER),
         (teller.passing, _STREET),
     ):
-        for time_seconds in _moments(rng, bounds, rates):
+        for time_seconds in _moments(rng, bounds, _at_all_hours(rates) if lively else rates):
             tell(time_seconds)
     visits = {lane: tuple(sorted(held, key=lambda visit: visit.start_seconds)) for lane, held in diary.visits.items()}
     people = [visit for lane in ("path", "door") for visit in visits[lane]]
@@ -106,6 +111,10 @@ def plan_day(seed: int, day: int) -> DayPlan:
         gate=gate_spans(rng, diary.passages, bounds, latest_seconds=clock_seconds(day, 22.7)),
         lamp=lamp_spans(rng, people, bounds, day),
     )
+
+
+def _at_all_hours(rates: Rates) -> Rates:
+    return ((0, _LIVELY_FACTOR * max(rate for _, rate in rates)),)
 
 
 def _moments(rng: Random, bounds: Span, rates: Rates) -> Iterator[float]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
 from llm.base import LanguageModel
-from memory import Memory
-from streamer.yard.questions import DESCRIBE, Exchange, draw_exchange, draw_moment, named_in
+from memory import Evidence, Memory, PolicyName
+from streamer.yard.questions import (
+    CLASSES,
+    DESCRIBE,
+    Exchange,
+    NothingToAsk,
+    YardQuestion,
+    draw_exchange,
+    draw_moment,
+    draw_question,
+    is_right,
+    named_in,
+    score_summary,
+)
 from streamer.yard.render import render
+from streamer.yard.sightings import Sightings, remember
 from streamer.yard.world import World, YardState
 
 SAMPLING_FPS = 2.0
@@ -84,23 +97,94 @@ def examine(
     return result
 
 
+@dataclass
+class ClassResult:
+    """Counts per class of question; of summaries, the facts."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+    facts_there: int = 0
+    facts_found: int = 0
+    facts_made_up: int = 0
+    wrong: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """(class, question, true answer, answer)."""
+
+    def accuracy(self) -> dict[str, float]:
+        return {name: self.right[name] / self.asked[name] for name in sorted(self.asked)}
+
+
+def examine_memory(
+    model: LanguageModel,
+    seeds: Iterable[int],
+    *,
+    span_seconds: float,
+    per_class: int = 1,
+    lively: bool = False,
+    on_world: Callable[[], None] = lambda: None,
+) -> ClassResult:
+    """For each seed: memory is filled for `span_seconds` up to a moment, as an agent fills it, then questions of every
+    class are asked in wordings that were not learned."""
+    result = ClassResult()
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 11])
+        world = World(seed, lively=lively)
+        now_seconds = draw_moment(world, datetime(2026, 1, 1).timestamp() + rng.uniform(1, 364) * 86_400, rng)
+        since_seconds = now_seconds - span_seconds
+        memory = memory_for(model)
+        remember(memory, Sightings(world, model.encoder, fps=SAMPLING_FPS).between(since_seconds, now_seconds))
+        for klass in CLASSES:
+            for question in _fair(world, since_seconds, now_seconds, klass, per_class, rng):
+                answer = answer_from(model, memory, question.text, now_seconds)
+                result.asked[klass] += 1
+                if klass == "summary":
+                    score = score_summary(question, answer)
+                    result.facts_there += score.num_true
+                    result.facts_found += score.num_found
+                    result.facts_made_up += score.num_made_up
+                if is_right(question, answer):
+                    result.right[klass] += 1
+                else:
+                    result.wrong.append((klass, question.text, question.answer, answer))
+        on_world()
+    return result
+
+
+def _fair(
+    world: World, since_seconds: float, now_seconds: float, klass: str, count: int, rng: np.random.Generator
+) -> Iterator[YardQuestion]:
+    for _ in range(count):
+        try:
+            yield draw_question(world, since_seconds, now_seconds, rng, klass=klass, held_out=True)
+        except NothingToAsk:
+            continue
+
+
 def answer_from(model: LanguageModel, memory: Memory, question: str, now_seconds: float) -> str:
     """The whole answer about the first camera of `memory`."""
-    slots = model.max_slots(question, camera=_CAMERA, now_seconds=now_seconds)
-    evidence = memory.recall(0, now_seconds=now_seconds, max_slots=slots)
-    pieces = model.answer(evidence, question, camera=_CAMERA, max_new_tokens=96)
-    return "".join(piece.text for piece in pieces)
+    slots = model.max_slots(question, camera=_CAMERA, reach=memory.reach(0, now_seconds=now_seconds))
+    return answer_to(model, memory.recall(0, now_seconds=now_seconds, max_slots=slots), question)
 
 
-def _watched(model: LanguageModel, world: World, now_seconds: float, num_frames: int) -> tuple[Memory, YardState]:
-    memory = Memory(
+def answer_to(model: LanguageModel, evidence: Evidence, question: str) -> str:
+    """The whole answer from `evidence`."""
+    return "".join(piece.text for piece in model.answer(evidence, question, camera=_CAMERA, max_new_tokens=96))
+
+
+def memory_for(model: LanguageModel, *, policy: PolicyName = "similarity") -> Memory:
+    """An agent's memory of one camera."""
+    return Memory(
         1,
         num_tokens=model.encoder.num_tokens,
         width=model.encoder.width,
         max_slots=64,
         dtype=model.dtype,
         device=model.device,
+        policy=policy,
     )
+
+
+def _watched(model: LanguageModel, world: World, now_seconds: float, num_frames: int) -> tuple[Memory, YardState]:
+    memory = memory_for(model)
     times = [now_seconds - age / SAMPLING_FPS for age in reversed(range(num_frames))]
     tokens = model.encoder.encode([render(world.state_at(time_seconds)) for time_seconds in times])
     for time_seconds, frame in zip(times, tokens, strict=True):

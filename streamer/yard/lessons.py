@@ -27,8 +27,8 @@ FIRST_TRAINING_SEED = 10_000
 _NUM_PAINTED = len(KINDS) * len(COLOUR_NAMES)
 NUM_LABELS = _NUM_PAINTED + len(RARE_KINDS) + 3
 FOREIGN_SHARE = 0.05
-SEEING, REMEMBERING = (0.6, 0.32), (0.25, 0.3)
-"""Shares of batches without and with few earlier slots; the rest have many, as an agent's prompts do."""
+FEW_EARLIER, NO_EARLIER = 0.32, 0.6
+"""Shares of batches with few earlier slots and without; the rest have many, as an agent's prompts do."""
 NOTE_SHARE = 0.12
 WHOLE_FIRST_SHARE = 0.2
 IGNORED = -100
@@ -69,11 +69,8 @@ class PictureLessons(Dataset[Lesson]):
     has a conversation, the fewer the longer it is: seeing takes more pictures to learn than talking, and costs less.
     """
 
-    def __init__(
-        self, model: HuggingFaceModel, *, seed: int, num_lessons: int, batch_size: int, remembering_from: int
-    ) -> None:
+    def __init__(self, model: HuggingFaceModel, *, seed: int, num_lessons: int, batch_size: int) -> None:
         self._model, self._seed, self._num, self._batch_size = model, seed, num_lessons, batch_size
-        self._remembering_from = remembering_from
         self._preprocessing: Preprocessing = model.encoder.preprocessing
         self._side = round(model.encoder.num_tokens**0.5)
 
@@ -90,9 +87,7 @@ class PictureLessons(Dataset[Lesson]):
         pixels = _weathered(pixels, rng)
         planes = self._preprocessing.resize(torch.from_numpy(pixels)[None])[0]
         grid = torch.zeros(self._side**2, NUM_LABELS) if is_foreign else label_grid(state, self._side)
-        batch = index // self._batch_size
-        shares = REMEMBERING if batch >= self._remembering_from else SEEING
-        num_earlier = _draw_num_earlier(np.random.default_rng([self._seed, batch, 1]), shares)
+        num_earlier = _draw_num_earlier(np.random.default_rng([self._seed, index // self._batch_size, 1]))
         if index % _conversation_every(num_earlier):
             return Lesson(
                 planes, torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), grid, num_earlier
@@ -166,12 +161,11 @@ def label_grid(state: YardState, side: int) -> Tensor:
     return grid.view(side * side, NUM_LABELS)
 
 
-def _draw_num_earlier(rng: np.random.Generator, shares: tuple[float, float]) -> int:
-    none, few = shares
+def _draw_num_earlier(rng: np.random.Generator) -> int:
     draw = rng.random()
-    if draw < none:
+    if draw < NO_EARLIER:
         return 0
-    return int(rng.integers(1, 6)) if draw < none + few else int(rng.integers(12, 36))
+    return int(rng.integers(1, 6)) if draw < NO_EARLIER + FEW_EARLIER else int(rng.integers(12, 36))
 
 
 def _conversation_every(num_earlier: int) -> int:

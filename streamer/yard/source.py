@@ -1,4 +1,4 @@
-"""The yard as a camera: demo://yard?seed=7&speed=1 gives Pictures that are drawn only when they are wanted."""
+"""The yard as a camera: demo://yard?seed=7&speed=1&lively=1 gives Pictures that are drawn only when they are wanted."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class YardPicture:
 class YardSource:
     """10 pictures per second of the yard's time, for ever.
 
+    lively: see `World`.
     speed 1: live, on the wall clock; a picture that could not be given in time is left out.
     Any other speed: paced, on its own clock from `start_seconds`, at most `speed` times as fast as the wall clock.
     """
@@ -61,13 +62,14 @@ class YardSource:
         *,
         seed: int,
         speed: float,
+        lively: bool = False,
         start_seconds: float,
         quit: threading.Event,
         counts: SourceCounts | None = None,
     ) -> None:
         self.live = speed == 1
         self.key_frames_only = False  # every picture is drawn whole
-        self._world = World(seed)
+        self._world = World(seed, lively=lively)
         self._speed = speed
         self._start_seconds = start_seconds
         self._quit = quit
@@ -80,18 +82,19 @@ class YardSource:
         """Raises: CameraError ("unsupported") for another host, key or value than demo://yard?seed=..&speed=.. has."""
         parts = urlsplit(url)
         values = parse_qs(parts.query, keep_blank_values=True)
-        unknown = sorted(set(values) - {"seed", "speed"})
+        unknown = sorted(set(values) - {"seed", "speed", "lively"})
         if parts.hostname != "yard" or parts.path not in ("", "/") or unknown:
             what = f"does not know {', '.join(unknown)}" if unknown else "has one place, the yard"
             raise CameraError("unsupported", f"{url}: the built-in camera {what}; {_EXPECTED}")
         try:
             seed, speed = int(values.get("seed", ["7"])[-1]), float(values.get("speed", ["1"])[-1])
+            lively = bool(int(values.get("lively", ["0"])[-1]))
         except ValueError as error:
-            raise CameraError("unsupported", f"{url}: seed and speed must be numbers; {_EXPECTED}") from error
+            raise CameraError("unsupported", f"{url}: seed, speed and lively must be numbers; {_EXPECTED}") from error
         if seed < 0 or not 0 < speed <= _MAX_SPEED:
             limits = f"seed must be 0 or more and speed above 0, at most {_MAX_SPEED:.0f}"
             raise CameraError("unsupported", f"{url}: {limits}; {_EXPECTED}")
-        return cls(seed=seed, speed=speed, start_seconds=start_seconds, quit=quit, counts=counts)
+        return cls(seed=seed, speed=speed, lively=lively, start_seconds=start_seconds, quit=quit, counts=counts)
 
     def __enter__(self) -> Self:
         return self

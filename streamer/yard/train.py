@@ -1,11 +1,16 @@
-"""Trains the bundled checkpoint on the yard from nothing: `make train`; resumable, on a CPU or a GPU."""
+"""Trains the bundled checkpoint on the yard from nothing: `make train`; resumable, on a CPU or a GPU.
+
+Three stages: it learns to see, and to say what it sees; with its eyes fixed, memories of many worlds are made as an
+agent makes them; then it learns to answer from them.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,59 +18,38 @@ import numpy as np
 import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.nn.utils.rnn import pad_sequence
+from torch import nn
 from torch.utils.data import DataLoader, Subset
 from transformers import AutoTokenizer
 
 from encoders import Preprocessing
-from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel
+from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel, load
 from llm.prompt import conversation
 from streamer.yard.checkpoint import PICTURE_SIZE, new_model, save_model, save_tokenizer, train_tokenizer
+from streamer.yard.fingerprint import stamp
+from streamer.yard.histories import draw_history, save_history
 from streamer.yard.lessons import (
-    IGNORED,
-    NUM_LABELS,
-    Lesson,
+    FIRST_TRAINING_SEED,
     PictureLessons,
     draw_camera,
     draw_evidence,
     draw_exchanges,
     draw_state,
 )
+from streamer.yard.remembering import ClockHelper, MemoryLessons, Written, loss_of
+from streamer.yard.seeing import Lecturer, collate, groups_of, learning_rate, on, step_of
 
 SEED = 2307
 BATCH_SIZE = 32
-PEAK_LEARNING_RATE = 8e-4
-WARMUP_STEPS = 400
 SAVE_EVERY_STEPS = 200
-SEEING_SHARE = 2 / 3
-"""Of all steps: first it learns to see and to say what it sees, then, its eyes fixed, to read long memories."""
+REMEMBERING_RATE = 6e-4
+HELPER_SHARE = 0.3
+PICTURES_EVERY_STEPS = 6
+"""So often a batch of single pictures, while it learns to remember: it shall not forget them, nor what is no yard."""
 
-
-@dataclass(frozen=True)
-class Batch:
-    """planes uint8 [P, 3, S, S]; ids, labels int64 [C, L], padded; grid [P, G, labels]; owners [C] each conversation's
-    picture; num_earlier slots before it."""
-
-    planes: Tensor
-    ids: Tensor
-    labels: Tensor
-    grid: Tensor
-    owners: Tensor
-    num_earlier: int
-
-
-def collate(lessons: list[Lesson]) -> Batch:
-    owners = [place for place, lesson in enumerate(lessons) if len(lesson.ids)]
-    return Batch(
-        planes=torch.stack([lesson.planes for lesson in lessons]),
-        ids=pad_sequence([lessons[place].ids for place in owners], batch_first=True),
-        labels=pad_sequence([lessons[place].labels for place in owners], batch_first=True, padding_value=IGNORED),
-        grid=torch.stack([lesson.grid for lesson in lessons]),
-        owners=torch.tensor(owners),
-        num_earlier=lessons[0].num_earlier,
-    )
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+_DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def tokenizer_texts(num_texts: int = 4000) -> Iterator[str]:
@@ -82,74 +66,37 @@ def tokenizer_texts(num_texts: int = 4000) -> Iterator[str]:
                 )
 
 
-class Lecturer(nn.Module):
-    """The model and, while it learns, a helper head that asks each picture token what stands in its part."""
-
-    def __init__(self, model: HuggingFaceModel) -> None:
-        super().__init__()
-        self.wrapped = model
-        self.model = model.model
-        self.helper = nn.Linear(model.encoder.width, NUM_LABELS)
-
-    def forward(self, batch: Batch, *, sees: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss of the words, of the helper, share of answer tokens that are right); `sees`: the eyes learn too."""
-        preprocessing = self.wrapped.encoder.preprocessing
-        pixels = preprocessing.normalise(batch.planes, torch.float32)
-        with torch.set_grad_enabled(sees):
-            tokens = torch.stack(list(self.model.get_image_features(pixel_values=pixels[:, None]).pooler_output))
-        slots = self._with_earlier(tokens, batch)
-        embeds = self.wrapped.embed(batch.ids, slots.flatten(0, 1))
-        hidden = self.model.model.text_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-        taught = batch.labels[:, 1:] != IGNORED
-        logits = self.model.lm_head(hidden[:, :-1][taught])
-        wanted = batch.labels[:, 1:][taught]
-        words = cross_entropy(logits, wanted)
-        weight = torch.full((NUM_LABELS,), 8.0, device=tokens.device)
-        weight[-3:] = 1.0
-        helper = binary_cross_entropy_with_logits(self.helper(tokens), batch.grid, pos_weight=weight)
-        return words, helper, (logits.argmax(-1) == wanted).float().mean()
-
-    @staticmethod
-    def _with_earlier(tokens: Tensor, batch: Batch) -> Tensor:
-        """[C, num_earlier + 1, N, W]: earlier slots, then the conversation's own picture.
-
-        An earlier slot is another picture of the batch, some of them merged with a third, with a share of its parts
-        (none to all) as they are in the conversation's own: the same yard, when other things stood in it.
-        """
-        own = tokens[batch.owners][:, None]
-        if not batch.num_earlier:
-            return own
-        others = tokens.detach()
-        shape = (len(batch.owners), batch.num_earlier)
-        first, second = (torch.randint(len(tokens), shape, device=tokens.device) for _ in range(2))
-        share = torch.rand(*shape, 1, 1, device=tokens.device).clamp(min=0.5)
-        share = torch.where(torch.rand_like(share) < 0.5, torch.ones_like(share), share)
-        earlier = others[first] * share + others[second] * (1 - share)
-        is_own = torch.rand(*shape, tokens.shape[1], 1, device=tokens.device) < torch.rand_like(share)
-        return torch.cat([torch.where(is_own, own.detach(), earlier), own], dim=1)
-
-
-def learning_rate(step: int, num_steps: int) -> float:
-    """Half a cosine per stage: to 0.3 of the peak while it learns to see, then from 0.7 of it to nearly nothing."""
-    if step < WARMUP_STEPS:
-        return PEAK_LEARNING_RATE * (step + 1) / WARMUP_STEPS
-    seeing = round(num_steps * SEEING_SHARE)
-    start, end, first, last = (1.0, 0.3, WARMUP_STEPS, seeing) if step < seeing else (0.7, 0.01, seeing, num_steps)
-    done = min(1.0, (step - first) / max(1, last - first))
-    return PEAK_LEARNING_RATE * (end + (start - end) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
 def main(
     folder: Annotated[Path, typer.Option(help="Where the checkpoint is written.")] = BUNDLED_FOLDER,
     state_folder: Annotated[Path, typer.Option(help="Where an unfinished run is kept.")] = Path(".train"),
-    num_pictures: Annotated[int, typer.Option(help="How many pictures to learn from.")] = 96_000,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda" if torch.cuda.is_available() else "cpu",
-    num_workers: Annotated[int, typer.Option(help="Processes that draw pictures.")] = 1,
+    num_pictures: Annotated[
+        int, typer.Option(help="How many pictures to learn to see from; 0: keep the eyes.")
+    ] = 64_000,
+    num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 1_000,
+    num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 4_000,
+    tells_past: Annotated[
+        bool, typer.Option("--past/--present", help="Whether it learns to tell the past, or to say that it cannot.")
+    ] = True,
+    device: Device = _DEVICE,
+    num_workers: Annotated[int, typer.Option(help="Processes that draw pictures and questions.")] = 1,
 ) -> None:
     """Train the bundled checkpoint; a run that was stopped goes on where it was last saved, a finished one anew."""
     random.seed(SEED)
     state_folder.mkdir(parents=True, exist_ok=True)
-    saved = state_folder / "run.pt"
+    with Progress(*_COLUMNS) as progress:
+        if num_pictures and not (state_folder / "seen").exists():
+            see(folder, state_folder, num_pictures, device, num_workers, progress)
+            (state_folder / "seen").touch()
+        histories = make_histories(folder, state_folder / "histories", num_histories, num_workers + 1, progress)
+        remember(folder, state_folder, histories, num_steps, device, num_workers, progress, tells_past=tells_past)
+    stamp(folder)
+    for name in ("seen", "remembering.pt", "seeing.pt"):
+        (state_folder / name).unlink(missing_ok=True)
+
+
+def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_workers: int, progress: Progress) -> None:
+    """The first stage, from random weights."""
+    saved = state_folder / "seeing.pt"
     if saved.is_file():  # its words must stay the same
         tokenizer = AutoTokenizer.from_pretrained(folder)
     else:
@@ -157,50 +104,122 @@ def main(
         save_tokenizer(tokenizer, folder)
     raw = new_model(tokenizer, seed=SEED).to(device)
     preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
-    model = HuggingFaceModel(raw, tokenizer, preprocessing, name="bundled", card={})
-    lecturer = Lecturer(model).to(device)
-    optimiser = torch.optim.AdamW(_groups(lecturer), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98))
+    lecturer = Lecturer(HuggingFaceModel(raw, tokenizer, preprocessing, name="bundled", card={})).to(device)
+    optimiser = torch.optim.AdamW(groups_of(lecturer), lr=1e-3, betas=(0.9, 0.98))
     first_step = _resume(saved, lecturer, optimiser)
     num_steps = num_pictures // BATCH_SIZE
-    seeing = round(num_steps * SEEING_SHARE)
-    num_lessons = num_steps * BATCH_SIZE
-    lessons = PictureLessons(model, seed=SEED, num_lessons=num_lessons, batch_size=BATCH_SIZE, remembering_from=seeing)
-    remaining = Subset(lessons, range(first_step * BATCH_SIZE, num_lessons))
-    loader = DataLoader(remaining, batch_size=BATCH_SIZE, num_workers=num_workers, collate_fn=collate)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
-        bar = progress.add_task("training", total=num_steps, completed=first_step)
-        for step, batch in enumerate(loader, start=first_step):
-            rate = learning_rate(step, num_steps)
-            figures = _step(lecturer, optimiser, _on(batch, device), rate, sees=step < seeing)
-            progress.update(bar, advance=1, description=figures)
-            if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
-                progress.console.print(f"step {step + 1}: {figures}")
-                _save(saved, lecturer, optimiser, step + 1)
-                save_model(raw, folder)
-    saved.unlink(missing_ok=True)
+    loader = _pictures(lecturer.wrapped, first_step, num_steps, num_workers)
+    bar = progress.add_task("seeing", total=num_steps, completed=first_step)
+    for step, batch in enumerate(loader, start=first_step):
+        rate = learning_rate(step, num_steps)
+        figures = step_of(lecturer, optimiser, on(batch, device), rate, sees=True)
+        progress.update(bar, advance=1, description=f"seeing: {figures}")
+        if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
+            progress.console.print(f"step {step + 1}: {figures}")
+            _save(saved, lecturer, optimiser, step + 1)
+            save_model(raw, folder)
 
 
-def _step(lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: Batch, rate: float, *, sees: bool) -> str:
+def make_histories(folder: Path, where: Path, count: int, num_processes: int, progress: Progress) -> list[Path]:
+    """The second stage: files with memories of `count` worlds; those that are there already stay."""
+    where.mkdir(parents=True, exist_ok=True)
+    paths = [where / f"{number:05}.pt" for number in range(count)]
+    missing = [(str(folder), str(path), number) for number, path in enumerate(paths) if not path.exists()]
+    bar = progress.add_task("memories", total=count, completed=count - len(missing))
+    with get_context("spawn").Pool(num_processes) as pool:
+        for _ in pool.imap_unordered(_make_history, missing):
+            progress.advance(bar)
+    return paths
+
+
+def _make_history(job: tuple[str, str, int]) -> None:
+    folder, path, number = job
+    torch.set_num_threads(1)
+    rng = np.random.default_rng([SEED, number, 2])
+    seed = int(rng.integers(FIRST_TRAINING_SEED, 1 << 30))
+    save_history(list(draw_history(_model_in(folder).encoder, rng, seed=seed)), Path(path))
+
+
+_models: dict[str, HuggingFaceModel] = {}
+
+
+def _model_in(folder: str) -> HuggingFaceModel:
+    """Loaded once per process."""
+    if folder not in _models:
+        _models[folder] = load(folder, device="cpu")
+    return _models[folder]
+
+
+def remember(
+    folder: Path,
+    state_folder: Path,
+    histories: list[Path],
+    num_steps: int,
+    device: str,
+    num_workers: int,
+    progress: Progress,
+    *,
+    tells_past: bool,
+) -> None:
+    """The third stage: the words learn to answer from memories; the eyes are fixed."""
+    saved = state_folder / "remembering.pt"
+    model = load(str(folder), device=device, dtype=torch.float32)
+    model.model.train()
+    lecturer = Lecturer(model).to(device)
+    for part in (model.model.model.vision_model, model.model.model.connector, lecturer.helper):
+        part.requires_grad_(False)
+    lecturer.clock = ClockHelper(model.encoder.width).to(device)
+    optimiser = torch.optim.AdamW(groups_of(lecturer), lr=REMEMBERING_RATE, betas=(0.9, 0.98))
+    first_step = _resume(saved, lecturer, optimiser)
+    lessons = MemoryLessons(model, histories, seed=SEED + first_step, tells_past=tells_past)
+    memories = iter(DataLoader(lessons, batch_size=None, num_workers=num_workers))
+    pictures = iter(_pictures(model, first_step // PICTURES_EVERY_STEPS, num_steps, num_workers=0))
+    bar = progress.add_task("remembering", total=num_steps, completed=first_step)
+    shown = ""
+    for step in range(first_step, num_steps):
+        rate = (
+            REMEMBERING_RATE * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / num_steps)))
+        )
+        if step % PICTURES_EVERY_STEPS == PICTURES_EVERY_STEPS - 1:
+            step_of(lecturer, optimiser, on(next(pictures), device), rate, sees=False)
+        else:
+            shown = _step_of_memory(lecturer, optimiser, next(memories), rate, device)
+        progress.update(bar, advance=1, description=f"remembering: {shown}")
+        if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
+            progress.console.print(f"step {step + 1}: {shown}")
+            _save(saved, lecturer, optimiser, step + 1)
+            save_model(model.model, folder)
+
+
+def _step_of_memory(
+    lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: list[Written], rate: float, device: str
+) -> str:
     for group in optimiser.param_groups:
         group["lr"] = rate
-    words, helper, right = lecturer(batch, sees=sees)
+    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
+        assert isinstance(lecturer.clock, ClockHelper)
+        loss, helped, right = loss_of(lecturer.wrapped, batch, device, lecturer.clock)
     optimiser.zero_grad()
-    (words + 4.0 * helper if sees else words).backward()
-    nn.utils.clip_grad_norm_(lecturer.parameters(), 1.0)
+    (loss + HELPER_SHARE * helped).backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 1.0)
     optimiser.step()
-    return f"words {words.item():.3f} helper {helper.item():.4f} right {right.item():.1%}"
+    return f"words {loss.item():.3f} clock {helped.item():.3f} right {right.item():.1%}"
 
 
-def _groups(lecturer: Lecturer) -> list[dict[str, Any]]:
-    matrices = [p for p in lecturer.parameters() if p.ndim >= 2]
-    others = [p for p in lecturer.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+@cache
+def _is_fast_in_bfloat16(device: str) -> bool:
+    """Where the arithmetic of matrices in 16 bit is built in; elsewhere it is slower than in 32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    about = Path("/proc/cpuinfo")
+    return about.is_file() and "amx_bf16" in about.read_text()
 
 
-def _on(batch: Batch, device: str) -> Batch:
-    tensors = {name: getattr(batch, name).to(device) for name in ("planes", "ids", "labels", "grid", "owners")}
-    return Batch(**tensors, num_earlier=batch.num_earlier)
+def _pictures(model: HuggingFaceModel, first_step: int, num_steps: int, num_workers: int) -> Any:
+    num_lessons = num_steps * BATCH_SIZE
+    lessons = PictureLessons(model, seed=SEED, num_lessons=num_lessons, batch_size=BATCH_SIZE)
+    remaining = Subset(lessons, range(first_step * BATCH_SIZE, num_lessons))
+    return DataLoader(remaining, batch_size=BATCH_SIZE, num_workers=num_workers, collate_fn=collate)
 
 
 def _save(saved: Path, lecturer: Lecturer, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -29,16 +29,20 @@ FRAMES_PER_SECOND = 10
 
 
 class World:
-    """A yard that is wholly given by `seed`: `state_at` needs no history, so any moment costs the same."""
+    """A yard that is wholly given by `seed`: `state_at` needs no history, so any moment costs the same.
 
-    def __init__(self, seed: int) -> None:
+    lively  there comes as much as otherwise in the busiest hours and more, by night too: for who has no hour to wait
+    """
+
+    def __init__(self, seed: int, *, lively: bool = False) -> None:
         if seed < 0:
             raise ValueError(f"seed must be 0 or more, got {seed}")
         self.seed = seed
+        self.lively = lively
 
     def state_at(self, time_seconds: float) -> YardState:
         """The truth at `time_seconds` (UTC epoch; the hour of the day is the local clock's)."""
-        plan = plan_day(self.seed, day_of(time_seconds))
+        plan = plan_day(self.seed, day_of(time_seconds), lively=self.lively)
         return YardState(
             time_seconds=time_seconds,
             things=tuple(place(visit, time_seconds) for visit in plan.visits_at(time_seconds)),
@@ -53,7 +57,7 @@ class World:
         overlapping = {  # a set: two days hold the car that stays the night between them
             event
             for day in days
-            for event in plan_day(self.seed, day).events
+            for event in plan_day(self.seed, day, lively=self.lively).events
             if event.start_seconds < until_seconds and event.end_seconds > since_seconds
         }
         return sorted(overlapping, key=lambda event: (event.start_seconds, event.lane))

@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from llm.errors import ModelLoadError, PromptError
 from llm.huggingface import BUNDLED_FOLDER, load
 from llm.prompt import conversation
-from memory import Evidence, EvidenceSlot, Gap
+from memory import Evidence, EvidenceSlot, Gap, Reach
 
 NOON = datetime(2026, 11, 22, 12, 0, 0).timestamp()
 
@@ -49,22 +49,25 @@ def test_an_answer_from_tokens_equals_generate_from_pixels(bundled, num_pictures
     assert num_chunks == (len(ids) - 1) // 256
 
 
-def test_a_prompt_keeps_to_the_budget_with_as_many_slots_as_it_allows(bundled):
+@pytest.mark.parametrize(("step_seconds", "least"), [(60, 34), (86_400, 20)])
+def test_a_prompt_keeps_to_the_budget_with_as_many_slots_as_it_allows(bundled, step_seconds, least):
     question = "What happened? " * 20
-    fits = bundled.max_slots(question, camera="a-camera-with-a-long-name", now_seconds=NOON)
+    reach = Reach(NOON - 100 * step_seconds, NOON, 5)
+    fits = bundled.max_slots(question, camera="a-camera-with-a-long-name", reach=reach)
     tokens = torch.zeros(fits, bundled.encoder.num_tokens, bundled.encoder.width)
-    day = 86_400
-    spans = [(NOON - (fits - index) * 2 * day, NOON - (fits - index) * 2 * day + day) for index in range(fits)]
+    starts = [NOON - (fits - index) * 2 * step_seconds for index in range(fits)]
+    spans = [(start, start + step_seconds) for start in starts]
     slots = tuple(EvidenceSlot("long_term", *span, 1, "", index) for index, span in enumerate(spans))
-    gaps = tuple(Gap(end, end + day) for _, end in spans[:-1])
+    gaps = tuple(Gap(end, end + step_seconds) for _, end in spans[:5])
     evidence = Evidence(0, NOON, tokens, slots, gaps, spans[-1][1], 60.0)
     ids = bundled.prompt_ids(conversation(evidence, question, camera="a-camera-with-a-long-name"))
-    assert 0.6 * bundled.prompt_budget < len(ids) <= bundled.prompt_budget
+    assert 0.85 * bundled.prompt_budget < len(ids) <= bundled.prompt_budget
+    assert fits >= least
 
 
 def test_a_question_that_leaves_no_room_for_a_picture_fails(bundled):
     with pytest.raises(PromptError, match="ask a shorter one"):
-        bundled.max_slots("word " * 1600, camera="yard", now_seconds=NOON)
+        bundled.max_slots("word " * 1600, camera="yard", reach=Reach(NOON, NOON, 0))
 
 
 def test_words_of_the_user_never_become_structure(bundled):

@@ -91,13 +91,13 @@ def test_frames_of_the_same_time_count_once() -> None:
         assert frames_seen(memory.recall()) == count
 
 
-def test_the_newest_frame_stays_whole_and_the_ring_gets_half() -> None:
+def test_the_newest_frame_stays_whole_and_the_ring_gets_a_quarter() -> None:
     memory = Memory()
     for _ in range(400):
         memory.push()
         memory.consolidator.run(float(memory.index))
     evidence = memory.recall(12)
-    assert [slot.tier for slot in evidence.slots] == ["long_term"] * 6 + ["ring"] * 6
+    assert [slot.tier for slot in evidence.slots] == ["long_term"] * 9 + ["ring"] * 3
     assert evidence.slots[-1].weight == 1
     assert evidence.tokens[-1, 0].tolist() == [399.0, 1.0]
     assert evidence.slots[-1].slot_id == 399

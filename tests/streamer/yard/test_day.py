@@ -137,3 +137,11 @@ def test_a_bicycle_that_falls_lies_where_it_leaned():
                     after.start_seconds,
                 )
     assert falls > 5
+
+
+@pytest.mark.parametrize("hour", [3, 12, 22])
+def test_a_lively_yard_has_something_to_see_at_any_hour(hour: int) -> None:
+    start = MIDNIGHT + hour * 3600
+    counts = [len(comings(World(seed, lively=True).events(start, start + 3600))) for seed in range(12)]
+    assert 18 < sum(counts) / len(counts) < 60
+    assert min(counts) >= 8

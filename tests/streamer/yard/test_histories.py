@@ -1,0 +1,84 @@
+"""Memories of training worlds are an agent's memories, and questions side by side are questions alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from llm.prompt import conversation
+from streamer.yard.histories import draw_history, load_history, save_history
+from streamer.yard.remembering import Written, asked_ids, attention_of, loss_of, write
+
+
+@pytest.fixture(scope="module")
+def snapshots(bundled):
+    drawn = []
+    for number in range(4):
+        rng = np.random.default_rng([number, 3])
+        drawn += list(draw_history(bundled.encoder, rng, seed=20_000 + number))
+    return drawn
+
+
+def test_a_snapshot_is_evidence_up_to_its_moment(snapshots, bundled):
+    assert len(snapshots) > 20
+    for snapshot in snapshots:
+        evidence = snapshot.evidence
+        assert evidence.tokens.dtype is torch.float16
+        assert evidence.tokens.shape[1:] == (bundled.encoder.num_tokens, bundled.encoder.width)
+        assert evidence.slots[0].start_seconds >= snapshot.since_seconds
+        assert evidence.newest_seconds <= evidence.now_seconds
+        assert evidence.frame_age_seconds < 10
+        assert snapshot.has_gap or not evidence.gaps
+
+
+def test_a_history_is_the_same_when_drawn_again_and_when_read_back(snapshots, bundled, tmp_path):
+    again = list(draw_history(bundled.encoder, np.random.default_rng([0, 3]), seed=20_000))
+    save_history(again, tmp_path / "0.pt")
+    for one, other, read in zip(snapshots, again, load_history(tmp_path / "0.pt"), strict=False):
+        assert one.evidence.slots == other.evidence.slots == read.evidence.slots
+        assert torch.allclose(one.evidence.tokens, other.evidence.tokens, atol=1e-2)
+        assert torch.equal(other.evidence.tokens, read.evidence.tokens)
+
+
+def test_a_written_memory_begins_as_the_prompt_of_each_of_its_questions(snapshots, bundled):
+    prompt = bundled.prompt_ids(conversation(snapshots[-1].evidence, "Is the gate open?", camera="yard"))
+    question = asked_ids(bundled, "Is the gate open?")
+    assert prompt[-len(question) :] == question
+    other = bundled.prompt_ids(conversation(snapshots[-1].evidence, "Who came?", camera="yard"))
+    assert other[: len(other) - len(asked_ids(bundled, "Who came?"))] == prompt[: -len(question)]
+
+
+def test_questions_side_by_side_do_not_see_each_other(snapshots, bundled):
+    together = write(bundled, snapshots[-1], np.random.default_rng(1))
+    assert len(together.starts) >= 5
+    ends = (*together.starts[1:], len(together.ids))
+    memory_end = together.starts[0]
+    alone = [
+        Written(
+            torch.cat([together.ids[:memory_end], together.ids[start:end]]),
+            torch.cat([together.labels[:memory_end], together.labels[start:end]]),
+            (memory_end,),
+            together.tokens,
+            together.clock,
+        )
+        for start, end in zip(together.starts, ends, strict=True)
+    ]
+    with torch.no_grad():
+        losses = [float(loss_of(bundled, [each], "cpu")[0]) for each in alone]
+        joint = float(loss_of(bundled, [together, alone[0]], "cpu")[0])
+    counts = [int((each.labels >= 0).sum()) for each in alone]
+    weighted = sum(loss * count for loss, count in zip(losses, counts, strict=True)) + losses[0] * counts[0]
+    assert joint == pytest.approx(weighted / (sum(counts) + counts[0]), rel=1e-4)
+
+
+def test_the_mask_leaves_each_question_its_memory_and_itself():
+    each = Written(
+        torch.zeros(9, dtype=torch.int64),
+        torch.zeros(9, dtype=torch.int64),
+        (4, 6),
+        torch.empty(0, 1, 1),
+        torch.empty(0, 2),
+    )
+    positions, mask = attention_of([each], 10)
+    assert positions[0, :9].tolist() == [0, 1, 2, 3, 4, 5, 4, 5, 6]
+    assert (mask[0, 0, 7] == 0).tolist() == [True] * 4 + [False] * 2 + [True] * 2 + [False] * 2
+    assert (mask[0, 0, 3] == 0).tolist() == [True] * 4 + [False] * 6
