@@ -89,7 +89,7 @@ class HuggingFaceModel:
         newest = len(self._ids("Last picture, 1234 min old, "))
         around = len(self.prompt_ids(conversation(nothing, question, camera=camera))) + newest + gaps
         picture = len(self._ids(self._family.picture_text(self.encoder.num_tokens)))
-        each = picture + len(self._ids(longest_slot_text(now_seconds, since_seconds)))
+        each = len(self._ids(longest_slot_text(now_seconds, since_seconds))) + picture + len(self._ids("\n"))
         fits: int = (self.prompt_budget - around) // each
         if fits < 1:
             raise PromptError(

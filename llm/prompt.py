@@ -56,8 +56,8 @@ def conversation(evidence: Evidence, question: str, *, camera: str, is_current: 
 
 
 def longest_slot_text(now_seconds: float, since_seconds: float) -> str:
-    """As much text as a slot can cost in a prompt that goes back to `since_seconds`."""
-    return f"{_longest_span(now_seconds, since_seconds)}: \n"
+    """As much text as can stand before a slot's picture, in a prompt that goes back to `since_seconds`."""
+    return f"{_longest_span(now_seconds, since_seconds)}: "
 
 
 def longest_gap_text(now_seconds: float, since_seconds: float) -> str:

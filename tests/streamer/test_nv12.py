@@ -100,7 +100,7 @@ def test_areas_are_averaged_exactly() -> None:
 
 
 def test_the_weights_that_are_kept_are_few() -> None:
-    for width in range(1, 40):
+    for width in range(1, 64):
         nv12.gray_of(torch.zeros(8, 64, dtype=torch.uint8), width=width, height=4, is_full_range=True)
 
-    assert nv12._weights.cache_info().currsize <= 16
+        assert nv12._weights.cache_info().currsize <= 96

@@ -36,7 +36,7 @@ def test_it_answers_the_other_questions_through_a_filled_memory(bundled):
 def test_asked_about_the_past_it_does_not_guess(bundled):
     result = examine_memory(bundled, range(300, 310), span_seconds=300, per_class=1)
     said = Counter(answer == ONLY_NOW for klass, _, _, answer in result.wrong if klass not in ("now", "unknowable"))
-    assert said.total() > 25
+    assert said.total() >= 20
     assert said[True] / said.total() >= 0.9
 
 
