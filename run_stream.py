@@ -197,6 +197,7 @@ def main() -> None:
     """The console script `longwatch`."""
     share_one_heap()
     pretty = RichHandler(console=_errors, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+    pretty.setFormatter(logging.Formatter("%(message)s"))
     plain = logging.StreamHandler()
     plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[pretty if _errors.is_terminal else plain])
