@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+
+from llm.huggingface import HuggingFaceModel, load
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("torch", "transformers", "av", "triton", "numpy", "numba", "llvmlite", "opencv-python-headless")
@@ -39,6 +47,20 @@ def write_result(name: str, figures: dict[str, Any], *, machine: dict[str, Any])
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"benchmark": name, **machine, "figures": figures}, indent=2) + "\n")
     return path
+
+
+@contextmanager
+def processes() -> Iterator[Pool]:
+    """One per core, one thread each, with the bundled checkpoint at hand as `bundled()`."""
+    with get_context("spawn").Pool(len(os.sched_getaffinity(0)), initializer=bundled) as pool:
+        yield pool
+
+
+@cache
+def bundled() -> HuggingFaceModel:
+    """In a process of `processes`."""
+    torch.set_num_threads(1)
+    return load("bundled")
 
 
 def _commit() -> str:

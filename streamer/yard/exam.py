@@ -45,6 +45,17 @@ class ExamResult:
     asked: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
 
+    def __add__(self, other: ExamResult) -> ExamResult:
+        return ExamResult(
+            self.num_named + other.num_named,
+            self.num_there + other.num_there,
+            self.num_right + other.num_right,
+            self.num_worlds + other.num_worlds,
+            self.num_whole + other.num_whole,
+            self.asked + other.asked,
+            self.right + other.right,
+        )
+
     @property
     def precision(self) -> float:
         """Share of the things it names that are there in that colour."""
@@ -108,6 +119,16 @@ class ClassResult:
     facts_made_up: int = 0
     wrong: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(class, question, true answer, answer)."""
+
+    def __add__(self, other: ClassResult) -> ClassResult:
+        return ClassResult(
+            self.asked + other.asked,
+            self.right + other.right,
+            self.facts_there + other.facts_there,
+            self.facts_found + other.facts_found,
+            self.facts_made_up + other.facts_made_up,
+            [*self.wrong, *other.wrong],
+        )
 
     def accuracy(self) -> dict[str, float]:
         return {name: self.right[name] / self.asked[name] for name in sorted(self.asked)}

@@ -2,7 +2,9 @@
 
 import torch
 
-from benchmarks.bench_recall import AGES_SECONDS, Asked, _answer, _read, _write, summarised
+from benchmarks.bench_recall import AGES_SECONDS, summarised
+from benchmarks.recall.asking import Asked, Job, answer_of, ask_world, read_answers, write_answers
+from benchmarks.recall.plot import draw_plot
 from benchmarks.recall.seen import sightings_of
 from streamer.yard.exam import memory_for
 from streamer.yard.questions import YardQuestion
@@ -41,8 +43,8 @@ def test_answers_of_a_stopped_run_are_read_back(tmp_path):
         Asked(YardQuestion("?", "past", "!", 3.0, ("!!",)), {"a": True}, {}),
         _asked("summary", 9.0, {"a": False}, {"a": (1, 1, 0)}),
     ]
-    _write(tmp_path / "x.json", asked)
-    assert _read(tmp_path / "x.json") == asked
+    write_answers(tmp_path / "x.json", asked)
+    assert read_answers(tmp_path / "x.json") == asked
 
 
 def test_what_was_seen_is_kept_and_gives_the_same_memory(bundled, tmp_path):
@@ -64,4 +66,21 @@ def test_what_was_seen_is_kept_and_gives_the_same_memory(bundled, tmp_path):
 
 
 def test_who_sees_nothing_answers_too(bundled):
-    assert _answer(bundled, None, "Is the gate open?", NOON)
+    assert answer_of(bundled, None, "Is the gate open?", NOON)
+
+
+def test_all_policies_are_asked_the_same_of_one_world(bundled, tmp_path):
+    names = ("similarity", "fifo", "last 4 frames", "blind")
+    job = Job(seed=1, number=2, span_seconds=60.0, names=names, classes=("now", "unknowable"), cache=tmp_path)
+    asked = list(ask_world(bundled, job))
+    assert len(asked) == 6
+    assert all(tuple(each.right) == names for each in asked)
+    unknowable = [each for each in asked if each.question.klass == "unknowable"]
+    assert all(each.right["blind"] for each in unknowable)
+    assert [each.question for each in ask_world(bundled, job)] == [each.question for each in asked]
+
+
+def test_the_plot_shows_each_policy(tmp_path):
+    points = {"10": {"accuracy": 0.9, "questions": 30}, "3600": {"accuracy": 0.7, "questions": 2}}
+    draw_plot({"accuracy_by_age": {"similarity": points, "blind": points}}, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5_000
