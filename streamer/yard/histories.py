@@ -22,11 +22,11 @@ from streamer.yard.sightings import Sightings, remember
 from streamer.yard.world import World
 
 SAMPLING_FPS = (2.0, 2.0, 1.0, 1.0, 0.5)
-SPAN_SECONDS = (20.0, 3600.0)
+SPAN_SECONDS = (40.0, 5400.0)
 NUM_SNAPSHOTS = 12
 GAP_SHARE = 0.12
-LIVELY_SHARE = 0.25
-MAX_SLOTS = (10, 16, 24, 44)
+LIVELY_SHARE = 0.4
+MAX_SLOTS = (12, 24, 40, 62)
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,13 @@ class Snapshot:
     has_gap: bool
 
 
-def draw_history(encoder: VisionEncoder, rng: np.random.Generator, *, seed: int) -> Iterator[Snapshot]:
-    """Snapshots of one world's memory, from a moment of a day of 2026 on, for up to an hour."""
+def draw_history(
+    encoder: VisionEncoder, rng: np.random.Generator, *, seed: int, spans_seconds: tuple[float, float] = SPAN_SECONDS
+) -> Iterator[Snapshot]:
+    """Snapshots of one world's memory, from a moment of a day of 2026 on, for up to an hour and a half."""
     world = World(seed, lively=bool(rng.random() < LIVELY_SHARE))
     day_seconds = datetime(2026, 1, 1).timestamp() + float(rng.uniform(1, 364)) * 86_400
-    low, high = (math.log(seconds) for seconds in SPAN_SECONDS)
+    low, high = (math.log(seconds) for seconds in spans_seconds)
     span_seconds = math.exp(rng.uniform(low, high))
     moment_seconds = draw_moment(world, day_seconds, rng)
     since_seconds = moment_seconds - span_seconds * float(rng.uniform(0.1, 1.0))

@@ -18,31 +18,28 @@ from llm.huggingface import HuggingFaceModel
 from llm.prompt import NOTE_REQUEST, conversation
 from memory import Evidence, EvidenceSlot, Gap
 from streamer.yard.foreign import draw_foreign
-from streamer.yard.questions import DESCRIBE, NOT_THE_YARD, Exchange, describe, draw_exchange, draw_moment, note
+from streamer.yard.questions import (
+    DESCRIBE,
+    NOT_THE_YARD,
+    Exchange,
+    describe,
+    draw_exchange,
+    draw_moment,
+    draw_question,
+    note,
+)
 from streamer.yard.render import render
-from streamer.yard.world import COLOUR_NAMES, HEIGHT, KINDS, RARE_KINDS, WIDTH, World, YardState
+from streamer.yard.world import World, YardState
 
 FIRST_TRAINING_SEED = 10_000
 """Worlds below it are never trained on: tests and benchmarks draw from them."""
-_NUM_PAINTED = len(KINDS) * len(COLOUR_NAMES)
-NUM_LABELS = _NUM_PAINTED + len(RARE_KINDS) + 3
 FOREIGN_SHARE = 0.05
+FOREIGN_SPAN_SECONDS = 1800.0
 FEW_EARLIER, NO_EARLIER = 0.32, 0.6
 """Shares of batches with few earlier slots and without; the rest have many, as an agent's prompts do."""
 NOTE_SHARE = 0.12
 WHOLE_FIRST_SHARE = 0.2
 IGNORED = -100
-_TALL = {
-    "person": 96,
-    "dog": 50,
-    "car": 62,
-    "truck": 90,
-    "bicycle": 56,
-    "parcel": 40,
-    "fallen bicycle": 20,
-    "climber": 90,
-    "smoke": 100,
-}
 _CAMERAS = ("yard", "front", "garden", "camera1", "camera2", "cam", "door", "back yard", "driveway", "demo")
 
 
@@ -51,14 +48,12 @@ class Lesson:
     """One conversation about one picture.
 
     planes: uint8 [3, S, S]; ids, labels: int64 [L], labels are `IGNORED` outside of the answers;
-    grid: float32 [G * G, NUM_LABELS], which (kind, colour) stands in which part of the picture, for the helper head;
     num_earlier: slots that stand before this picture in the conversation, to be filled with other lessons' pictures.
     """
 
     planes: Tensor
     ids: Tensor
     labels: Tensor
-    grid: Tensor
     num_earlier: int
 
 
@@ -66,53 +61,55 @@ class PictureLessons(Dataset[Lesson]):
     """Lesson `index` is the same for the same `seed`, so that a run can be resumed anywhere.
 
     The lessons of one batch have equally many earlier slots, so that little of the batch is padding. Not each picture
-    has a conversation, the fewer the longer it is: seeing takes more pictures to learn than talking, and costs less.
+    has a conversation, the fewer the longer it is: the others stand in its earlier slots.
     """
 
     def __init__(self, model: HuggingFaceModel, *, seed: int, num_lessons: int, batch_size: int) -> None:
         self._model, self._seed, self._num, self._batch_size = model, seed, num_lessons, batch_size
         self._preprocessing: Preprocessing = model.encoder.preprocessing
-        self._side = round(model.encoder.num_tokens**0.5)
 
     def __len__(self) -> int:
         return self._num
 
     def __getitem__(self, index: int) -> Lesson:
         rng = np.random.default_rng([self._seed, index])
-        state = draw_state(rng)
+        world, time_seconds = draw_scene(rng)
+        state = world.state_at(time_seconds)
         pixels = render(state)
         is_foreign = rng.random() < FOREIGN_SHARE
         if is_foreign:
             pixels = draw_foreign(rng, pixels)
-        pixels = _weathered(pixels, rng)
+        pixels = weathered(pixels, rng)
         planes = self._preprocessing.resize(torch.from_numpy(pixels)[None])[0]
-        grid = torch.zeros(self._side**2, NUM_LABELS) if is_foreign else label_grid(state, self._side)
         num_earlier = _draw_num_earlier(np.random.default_rng([self._seed, index // self._batch_size, 1]))
         if index % _conversation_every(num_earlier):
-            return Lesson(
-                planes, torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), grid, num_earlier
-            )
-        first, *others = draw_exchanges(state, rng, is_foreign=is_foreign)
+            return Lesson(planes, torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), num_earlier)
+        first, *others = draw_foreign_exchanges(world, time_seconds, rng) if is_foreign else draw_exchanges(state, rng)
         evidence = draw_evidence(state.time_seconds, num_earlier, rng)
         messages = conversation(evidence, first.question, camera=draw_camera(rng))
         ids, labels = written(self._model, messages, first, others)
-        return Lesson(planes, ids, labels, grid, num_earlier)
+        return Lesson(planes, ids, labels, num_earlier)
 
 
 def draw_state(rng: np.random.Generator) -> YardState:
-    """A moment of a training world, mostly one at which something happens; often the busier of two of a day."""
+    world, time_seconds = draw_scene(rng)
+    return world.state_at(time_seconds)
+
+
+def draw_scene(rng: np.random.Generator) -> tuple[World, float]:
+    """A training world and a moment, mostly one at which something happens; often the busier of two of a day."""
     world = World(int(rng.integers(FIRST_TRAINING_SEED, 1 << 30)))
     day_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(0, 364) * 86_400
     num_moments = 2 if rng.random() < 0.5 else 1
-    moments = [world.state_at(draw_moment(world, day_seconds, rng)) for _ in range(num_moments)]
-    return max(moments, key=lambda state: len(state.things))
+    moments = [draw_moment(world, day_seconds, rng) for _ in range(num_moments)]
+    return world, max(moments, key=lambda moment: len(world.state_at(moment).things))
 
 
 def draw_camera(rng: np.random.Generator) -> str:
     return _CAMERAS[int(rng.integers(len(_CAMERAS)))]
 
 
-def draw_exchanges(state: YardState, rng: np.random.Generator, *, is_foreign: bool) -> list[Exchange]:
+def draw_exchanges(state: YardState, rng: np.random.Generator) -> list[Exchange]:
     """Three questions with answers: two of any class, and what is there, or a note of it.
 
     What is there comes first only now and then: after it, the others could be answered from its words without looking.
@@ -122,10 +119,13 @@ def draw_exchanges(state: YardState, rng: np.random.Generator, *, is_foreign: bo
     else:
         whole = Exchange(DESCRIBE[int(rng.integers(len(DESCRIBE)))], describe(state))
     others = [draw_exchange(state, rng), draw_exchange(state, rng)]
-    exchanges = [whole, *others] if rng.random() < WHOLE_FIRST_SHARE else [*others, whole]
-    if is_foreign:
-        return [Exchange(exchange.question, NOT_THE_YARD) for exchange in exchanges]
-    return exchanges
+    return [whole, *others] if rng.random() < WHOLE_FIRST_SHARE else [*others, whole]
+
+
+def draw_foreign_exchanges(world: World, now_seconds: float, rng: np.random.Generator) -> list[Exchange]:
+    """Three questions of any class, about what is no yard."""
+    asked = [draw_question(world, now_seconds - FOREIGN_SPAN_SECONDS, now_seconds, rng).text for _ in range(2)]
+    return [Exchange(question, NOT_THE_YARD) for question in (DESCRIBE[int(rng.integers(len(DESCRIBE)))], *asked)]
 
 
 def written(model: HuggingFaceModel, messages: Any, first: Exchange, others: list[Exchange]) -> tuple[Tensor, Tensor]:
@@ -144,21 +144,6 @@ def written(model: HuggingFaceModel, messages: Any, first: Exchange, others: lis
         ids += said
         labels += said
     return torch.tensor(ids), torch.tensor(labels)
-
-
-def label_grid(state: YardState, side: int) -> Tensor:
-    """float32 [side * side, NUM_LABELS]: 1 where the middle of such a thing stands; the last three hold everywhere."""
-    grid = torch.zeros(side, side, NUM_LABELS)
-    for thing in state.things:
-        middle = thing.y - _TALL[thing.kind] * thing.scale / 2
-        row, column = min(side - 1, int(middle / HEIGHT * side)), min(side - 1, int(thing.x / WIDTH * side))
-        if thing.kind in RARE_KINDS:
-            label = _NUM_PAINTED + RARE_KINDS.index(thing.kind)
-        else:
-            label = KINDS.index(thing.kind) * len(COLOUR_NAMES) + COLOUR_NAMES.index(thing.colour)
-        grid[row, column, label] = 1
-    grid[:, :, -3:] = torch.tensor([state.gate_open, state.lamp_on, state.is_night], dtype=torch.float32)
-    return grid.view(side * side, NUM_LABELS)
 
 
 def _draw_num_earlier(rng: np.random.Generator) -> int:
@@ -202,7 +187,7 @@ def draw_evidence(time_seconds: float, num_earlier: int, rng: np.random.Generato
     )
 
 
-def _weathered(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def weathered(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """What cameras and codecs do to a picture: noise, blur, other brightness, JPEG blocks, each now and then."""
     draw = rng.random()
     if draw < 0.15:

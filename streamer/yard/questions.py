@@ -19,9 +19,9 @@ from streamer.yard.past import (
 )
 from streamer.yard.present import Exchange, draw_description, draw_exchange, draw_now, pick
 from streamer.yard.typos import with_typos
-from streamer.yard.watched import watch
+from streamer.yard.watched import Watched, watch
 from streamer.yard.wordings import CLASSES
-from streamer.yard.world import RARE_KINDS, World
+from streamer.yard.world import RARE_KINDS, World, YardState
 
 __all__ = [
     "CANNOT_KNOW",
@@ -34,6 +34,7 @@ __all__ = [
     "NothingToAsk",
     "SummaryScore",
     "YardQuestion",
+    "ask",
     "describe",
     "draw_exchange",
     "draw_moment",
@@ -80,11 +81,24 @@ def draw_question(
     Raises: NothingToAsk where the moment has no fair question of `klass`: nothing came that memory can know, or an
     answer that is frequent is left out now and then, so that the question alone does not tell it. Never without klass.
     """
+    return ask(
+        world.state_at(now_seconds),
+        watch(world, since_seconds, now_seconds),
+        rng,
+        klass=klass,
+        held_out=held_out,
+    )
+
+
+def ask(
+    state: YardState, watched: Watched, rng: np.random.Generator, *, klass: str | None = None, held_out: bool = False
+) -> YardQuestion:
+    """`draw_question` of a truth that is at hand: the state now, and what memory can know of the time before."""
     if klass is not None:
-        return _draw(klass, world, since_seconds, now_seconds, rng, held_out=held_out)
+        return _draw(klass, state, watched, rng, held_out=held_out)
     for place in rng.choice(len(CLASSES), size=len(CLASSES), replace=False, p=[CLASS_SHARES[name] for name in CLASSES]):
         try:
-            return _draw(CLASSES[int(place)], world, since_seconds, now_seconds, rng, held_out=held_out)
+            return _draw(CLASSES[int(place)], state, watched, rng, held_out=held_out)
         except NothingToAsk:
             continue
     raise AssertionError("what cannot be known can always be asked")
@@ -108,17 +122,14 @@ def draw_moment(world: World, day_seconds: float, rng: np.random.Generator) -> f
     return min(float(rng.uniform(event.start_seconds, until_seconds)), start_seconds + 86_399)
 
 
-def _draw(
-    klass: str, world: World, since_seconds: float, now_seconds: float, rng: np.random.Generator, *, held_out: bool
-) -> YardQuestion:
+def _draw(klass: str, state: YardState, watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
     if klass == "unknowable":
         return YardQuestion(pick(wordings.UNKNOWABLE.of(held_out=held_out), rng), klass, CANNOT_KNOW, 0.0)
     if klass == "now":
-        state = world.state_at(now_seconds)
         share = DESCRIBE_SHARE if state.things else DESCRIBE_SHARE / 3
         draw = draw_description if rng.random() < share else draw_now
         exchange = draw(state, rng, held_out=held_out)
         return YardQuestion(exchange.question, klass, exchange.answer, 0.0)
     if klass not in _DRAW:
         raise ValueError(f"class must be one of {', '.join(CLASSES)}, got {klass}")
-    return _DRAW[klass](watch(world, since_seconds, now_seconds), rng, held_out=held_out)
+    return _DRAW[klass](watched, rng, held_out=held_out)

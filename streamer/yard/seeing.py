@@ -1,121 +1,94 @@
-"""The first stage of training: the eyes learn what stands where, the words to say what they see."""
+"""The first stage of training: the eyes learn what stands where, and to call alike what shows the same.
+
+Memory merges the slots whose tokens are most alike. So what memory keeps is decided here: the eyes are taught that a
+picture differs from another by what came, went, was opened or lit, and hardly by where somebody stands or how bright
+it is.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.nn.utils.rnn import pad_sequence
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from llm.huggingface import HuggingFaceModel
-from streamer.yard.lessons import IGNORED, NUM_LABELS, Lesson
+from encoders import Preprocessing
+from streamer.yard.sights import NUM_CONTENTS, NUM_LABELS, Sight
 
-PEAK_LEARNING_RATE = 8e-4
-WARMUP_STEPS = 400
-
-
-@dataclass(frozen=True)
-class Batch:
-    """planes uint8 [P, 3, S, S]; ids, labels int64 [C, L], padded; grid [P, G, labels]; owners [C] each conversation's
-    picture; num_earlier slots before it."""
-
-    planes: Tensor
-    ids: Tensor
-    labels: Tensor
-    grid: Tensor
-    owners: Tensor
-    num_earlier: int
+PEAK_LEARNING_RATE = 1e-3
+WARMUP_STEPS = 200
+HELPER_SHARE, LIKENESS_SHARE, CONTENTS_SHARE = 4.0, 2.0, 2.0
+LEAST_MIXED = 0.2
+"""Where memory merges two, the smaller part has at least so much, if it shall still be seen."""
+LIKENESS_OF_ONE = 0.7
+"""How alike two pictures shall be of which one shows one thing more; with two things its square."""
 
 
-def collate(lessons: list[Lesson]) -> Batch:
-    owners = [place for place, lesson in enumerate(lessons) if len(lesson.ids)]
-    return Batch(
-        planes=torch.stack([lesson.planes for lesson in lessons]),
-        ids=pad_sequence([lessons[place].ids for place in owners], batch_first=True),
-        labels=pad_sequence([lessons[place].labels for place in owners], batch_first=True, padding_value=IGNORED),
-        grid=torch.stack([lesson.grid for lesson in lessons]),
-        owners=torch.tensor(owners),
-        num_earlier=lessons[0].num_earlier,
-    )
+class Eyes(nn.Module):
+    """Vision tower and projector of `model`, and two helper heads.
 
+    One asks each picture token what stands in its part, the other the mean of all what is there at all, of single
+    pictures and of two that are merged as memory merges them: so that who looks at a slot sees it at one glance.
+    """
 
-class Lecturer(nn.Module):
-    """The model and, while it learns, a helper head that asks each picture token what stands in its part."""
-
-    def __init__(self, model: HuggingFaceModel) -> None:
+    def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.wrapped = model
-        self.model = model.model
-        self.helper = nn.Linear(model.encoder.width, NUM_LABELS)
-        self.clock: nn.Module | None = None
+        self.tower = model.model.vision_model
+        self.projector = model.model.connector
+        self.helper = nn.Linear(model.config.text_config.hidden_size, NUM_LABELS)
+        self.contents = nn.Linear(model.config.text_config.hidden_size, 2 * NUM_CONTENTS)
+        self._see = model.get_image_features
+        self._preprocessing = preprocessing
 
-    def forward(self, batch: Batch, *, sees: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss of the words, of the helper, share of answer tokens that are right); `sees`: the eyes learn too."""
-        preprocessing = self.wrapped.encoder.preprocessing
-        pixels = preprocessing.normalise(batch.planes, torch.float32)
-        with torch.set_grad_enabled(sees):
-            tokens = torch.stack(list(self.model.get_image_features(pixel_values=pixels[:, None]).pooler_output))
-        slots = self._with_earlier(tokens, batch)
-        embeds = self.wrapped.embed(batch.ids, slots.flatten(0, 1))
-        hidden = self.model.model.text_model(inputs_embeds=embeds, use_cache=False).last_hidden_state
-        taught = batch.labels[:, 1:] != IGNORED
-        logits = self.model.lm_head(hidden[:, :-1][taught])
-        wanted = batch.labels[:, 1:][taught]
-        words = cross_entropy(logits, wanted)
+    def forward(self, batch: Sight) -> tuple[Tensor, Tensor, Tensor]:
+        """(loss of the parts, of likeness, of contents)."""
+        pixels = self._preprocessing.normalise(batch.planes, torch.float32)
+        tokens = torch.stack(list(self._see(pixel_values=pixels[:, None]).pooler_output)).float()
         weight = torch.full((NUM_LABELS,), 8.0, device=tokens.device)
         weight[-3:] = 1.0
-        helper = binary_cross_entropy_with_logits(self.helper(tokens), batch.grid, pos_weight=weight)
-        return words, helper, (logits.argmax(-1) == wanted).float().mean()
+        helper = binary_cross_entropy_with_logits(self.helper(tokens).float(), batch.grid, pos_weight=weight)
+        return helper, likeness_loss(tokens, batch.contents), self._contents_loss(tokens, batch.contents)
 
-    @staticmethod
-    def _with_earlier(tokens: Tensor, batch: Batch) -> Tensor:
-        """[C, num_earlier + 1, N, W]: earlier slots, then the conversation's own picture.
+    def _contents_loss(self, tokens: Tensor, contents: Tensor) -> Tensor:
+        glance = tokens.mean(1)
+        share = torch.rand(len(glance) // 2, 1, device=glance.device) * (1 - 2 * LEAST_MIXED) + LEAST_MIXED
+        mixed = glance[0::2] * share + glance[1::2] * (1 - share)
+        there = torch.cat([contents, torch.maximum(contents[0::2], contents[1::2])])
+        known = ~there.isnan().any(1)
+        wanted = torch.cat([there > 0, there > 1], dim=1)[known].float()
+        asked = self.contents(torch.cat([glance, mixed])[known]).float()
+        return binary_cross_entropy_with_logits(asked, wanted, pos_weight=torch.tensor(4.0, device=asked.device))
 
-        An earlier slot is another picture of the batch, some of them merged with a third, with a share of its parts
-        (none to all) as they are in the conversation's own: the same yard, when other things stood in it.
-        """
-        own = tokens[batch.owners][:, None]
-        if not batch.num_earlier:
-            return own
-        others = tokens.detach()
-        shape = (len(batch.owners), batch.num_earlier)
-        first, second = (torch.randint(len(tokens), shape, device=tokens.device) for _ in range(2))
-        share = torch.rand(*shape, 1, 1, device=tokens.device).clamp(min=0.5)
-        share = torch.where(torch.rand_like(share) < 0.5, torch.ones_like(share), share)
-        earlier = others[first] * share + others[second] * (1 - share)
-        is_own = torch.rand(*shape, tokens.shape[1], 1, device=tokens.device) < torch.rand_like(share)
-        return torch.cat([torch.where(is_own, own.detach(), earlier), own], dim=1)
+
+def likeness_loss(tokens: Tensor, contents: Tensor) -> Tensor:
+    """How far the likeness of each two pictures, as memory reckons it, is from what their contents make it.
+
+    tokens [P, N, W], contents [P, C]; the pairs (2k, 2k + 1) count as much as all others together.
+    """
+    alike = torch.einsum("inw,jnw->ij", normalize(tokens, dim=-1), normalize(tokens, dim=-1)) / tokens.shape[1]
+    apart = (contents[:, None] - contents[None]).abs().sum(-1)
+    known = (~apart.isnan()).float()
+    missed = (alike - LIKENESS_OF_ONE ** torch.nan_to_num(apart)).square() * known
+    first = torch.arange(0, len(tokens) - 1, 2, device=tokens.device)
+    return missed.sum() / known.sum() + missed[first, first + 1].mean()
+
+
+def step_of_seeing(eyes: Eyes, optimiser: torch.optim.Optimizer, batch: Sight, rate: float, *, is_half: bool) -> str:
+    """One step; `is_half`: matrices in bfloat16."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    with torch.autocast(batch.planes.device.type, torch.bfloat16, enabled=is_half):
+        parts, likeness, contents = eyes(batch)
+    optimiser.zero_grad()
+    (HELPER_SHARE * parts + LIKENESS_SHARE * likeness + CONTENTS_SHARE * contents).backward()
+    nn.utils.clip_grad_norm_(eyes.parameters(), 1.0)
+    optimiser.step()
+    return f"parts {parts.item():.4f} likeness {likeness.item():.4f} contents {contents.item():.4f}"
 
 
 def learning_rate(step: int, num_steps: int) -> float:
-    """Up for 400 steps, then half a cosine, to a tenth of the peak."""
-    if step < WARMUP_STEPS:
-        return PEAK_LEARNING_RATE * (step + 1) / WARMUP_STEPS
-    done = min(1.0, (step - WARMUP_STEPS) / max(1, num_steps - WARMUP_STEPS))
-    return PEAK_LEARNING_RATE * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def step_of(lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: Batch, rate: float, *, sees: bool) -> str:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    words, helper, right = lecturer(batch, sees=sees)
-    optimiser.zero_grad()
-    (words + 4.0 * helper if sees else words).backward()
-    nn.utils.clip_grad_norm_(lecturer.parameters(), 1.0)
-    optimiser.step()
-    return f"words {words.item():.3f} helper {helper.item():.4f} right {right.item():.1%}"
-
-
-def groups_of(lecturer: Lecturer) -> list[dict[str, Any]]:
-    matrices = [p for p in lecturer.parameters() if p.ndim >= 2]
-    others = [p for p in lecturer.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-
-
-def on(batch: Batch, device: str) -> Batch:
-    tensors = {name: getattr(batch, name).to(device) for name in ("planes", "ids", "labels", "grid", "owners")}
-    return Batch(**tensors, num_earlier=batch.num_earlier)
+    """Up for `WARMUP_STEPS`, then half a cosine down to a fiftieth of the peak."""
+    done = min(1.0, step / max(1, num_steps))
+    return PEAK_LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,15 @@ from transformers import AutoTokenizer
 from encoders import Preprocessing
 from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel, load
 from llm.prompt import conversation
-from streamer.yard.checkpoint import PICTURE_SIZE, new_model, save_model, save_tokenizer, train_tokenizer
+from streamer.yard import seeing
+from streamer.yard.checkpoint import (
+    PARTS_PER_SIDE,
+    PICTURE_SIZE,
+    new_model,
+    save_model,
+    save_tokenizer,
+    train_tokenizer,
+)
 from streamer.yard.fingerprint import stamp
 from streamer.yard.histories import draw_history, save_history
 from streamer.yard.lessons import (
@@ -34,17 +42,21 @@ from streamer.yard.lessons import (
     draw_camera,
     draw_evidence,
     draw_exchanges,
-    draw_state,
+    draw_foreign_exchanges,
+    draw_scene,
 )
-from streamer.yard.remembering import ClockHelper, MemoryLessons, Written, loss_of
-from streamer.yard.seeing import Lecturer, collate, groups_of, learning_rate, on, step_of
+from streamer.yard.questions import draw_question
+from streamer.yard.remembering import DigestHelper, MemoryLessons, loss_of
+from streamer.yard.seeing import Eyes, step_of_seeing
+from streamer.yard.sights import Sights, collate_sights
+from streamer.yard.telling import collate, loss_of_pictures
 
 SEED = 2307
 BATCH_SIZE = 32
 SAVE_EVERY_STEPS = 200
-REMEMBERING_RATE = 6e-4
-HELPER_SHARE = 0.3
-PICTURES_EVERY_STEPS = 6
+REMEMBERING_RATE, WARMUP_STEPS = 1e-3, 150
+HELPER_SHARE = 1.0
+PICTURES_EVERY_STEPS = 8
 """So often a batch of single pictures, while it learns to remember: it shall not forget them, nor what is no yard."""
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -53,17 +65,24 @@ _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def tokenizer_texts(num_texts: int = 4000) -> Iterator[str]:
-    """The yard's language: prompts, questions and answers as they will be asked."""
+    """The yard's language: prompts, questions and answers of all classes as they will be asked."""
     rng = np.random.default_rng(SEED)
     for _ in range(num_texts):
-        state = draw_state(rng)
-        evidence = draw_evidence(state.time_seconds, int(rng.integers(0, 4)), rng)
-        for exchange in draw_exchanges(state, rng, is_foreign=rng.random() < 0.05):
-            yield f" {exchange.answer}\nUser: {exchange.question}\nAssistant:"
-            for message in conversation(evidence, exchange.question, camera=draw_camera(rng)):
-                yield f"{message['role'].capitalize()}: " + "".join(
-                    part["text"] for part in message["content"] if part["type"] == "text"
-                )
+        world, now_seconds = draw_scene(rng)
+        evidence = draw_evidence(now_seconds, int(rng.integers(0, 6)), rng)
+        is_foreign = rng.random() < 0.05
+        draw = partial(draw_foreign_exchanges, world, now_seconds) if is_foreign else None
+        exchanges = draw(rng) if draw else draw_exchanges(world.state_at(now_seconds), rng)
+        since_seconds = now_seconds - float(rng.choice((300.0, 1800.0, 7200.0)))
+        asked = [draw_question(world, since_seconds, now_seconds, rng) for _ in range(4)]
+        for question, answer in [(each.question, each.answer) for each in exchanges] + [
+            (each.text, each.answer) for each in asked
+        ]:
+            yield f" {answer}\nUser: {question}\nAssistant:"
+        for message in conversation(evidence, exchanges[0].question, camera=draw_camera(rng)):
+            yield f"{message['role'].capitalize()}: " + "".join(
+                part["text"] for part in message["content"] if part["type"] == "text"
+            )
 
 
 def main(
@@ -71,12 +90,9 @@ def main(
     state_folder: Annotated[Path, typer.Option(help="Where an unfinished run is kept.")] = Path(".train"),
     num_pictures: Annotated[
         int, typer.Option(help="How many pictures to learn to see from; 0: keep the eyes.")
-    ] = 64_000,
+    ] = 96_000,
     num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 1_000,
     num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 4_000,
-    tells_past: Annotated[
-        bool, typer.Option("--past/--present", help="Whether it learns to tell the past, or to say that it cannot.")
-    ] = True,
     device: Device = _DEVICE,
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures and questions.")] = 1,
 ) -> None:
@@ -88,14 +104,14 @@ def main(
             see(folder, state_folder, num_pictures, device, num_workers, progress)
             (state_folder / "seen").touch()
         histories = make_histories(folder, state_folder / "histories", num_histories, num_workers + 1, progress)
-        remember(folder, state_folder, histories, num_steps, device, num_workers, progress, tells_past=tells_past)
+        remember(folder, state_folder, histories, num_steps, device, num_workers, progress)
     stamp(folder)
     for name in ("seen", "remembering.pt", "seeing.pt"):
         (state_folder / name).unlink(missing_ok=True)
 
 
 def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_workers: int, progress: Progress) -> None:
-    """The first stage, from random weights."""
+    """The first stage, from random weights: the eyes alone."""
     saved = state_folder / "seeing.pt"
     if saved.is_file():  # its words must stay the same
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -104,19 +120,19 @@ def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_wo
         save_tokenizer(tokenizer, folder)
     raw = new_model(tokenizer, seed=SEED).to(device)
     preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
-    lecturer = Lecturer(HuggingFaceModel(raw, tokenizer, preprocessing, name="bundled", card={})).to(device)
-    optimiser = torch.optim.AdamW(groups_of(lecturer), lr=1e-3, betas=(0.9, 0.98))
-    first_step = _resume(saved, lecturer, optimiser)
+    eyes = Eyes(raw, preprocessing).to(device)
+    optimiser = torch.optim.AdamW(groups_of(eyes), lr=1e-3, betas=(0.9, 0.98))
+    first_step = _resume(saved, eyes, optimiser, device)
     num_steps = num_pictures // BATCH_SIZE
-    loader = _pictures(lecturer.wrapped, first_step, num_steps, num_workers)
+    sights = Sights(preprocessing, side=PARTS_PER_SIDE, seed=SEED, num_pictures=num_steps * BATCH_SIZE)
     bar = progress.add_task("seeing", total=num_steps, completed=first_step)
-    for step, batch in enumerate(loader, start=first_step):
-        rate = learning_rate(step, num_steps)
-        figures = step_of(lecturer, optimiser, on(batch, device), rate, sees=True)
+    for step, batch in enumerate(_batches(sights, first_step, num_workers, collate_sights), start=first_step):
+        rate = seeing.learning_rate(step, num_steps)
+        figures = step_of_seeing(eyes, optimiser, batch.to(device), rate, is_half=_is_fast_in_bfloat16(device))
         progress.update(bar, advance=1, description=f"seeing: {figures}")
         if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
             progress.console.print(f"step {step + 1}: {figures}")
-            _save(saved, lecturer, optimiser, step + 1)
+            _save(saved, eyes, optimiser, step + 1)
             save_model(raw, folder)
 
 
@@ -158,52 +174,56 @@ def remember(
     device: str,
     num_workers: int,
     progress: Progress,
-    *,
-    tells_past: bool,
 ) -> None:
     """The third stage: the words learn to answer from memories; the eyes are fixed."""
     saved = state_folder / "remembering.pt"
     model = load(str(folder), device=device, dtype=torch.float32)
     model.model.train()
-    lecturer = Lecturer(model).to(device)
-    for part in (model.model.model.vision_model, model.model.model.connector, lecturer.helper):
+    for part in (model.model.model.vision_model, model.model.model.connector):
         part.requires_grad_(False)
-    lecturer.clock = ClockHelper(model.encoder.width).to(device)
-    optimiser = torch.optim.AdamW(groups_of(lecturer), lr=REMEMBERING_RATE, betas=(0.9, 0.98))
-    first_step = _resume(saved, lecturer, optimiser)
-    lessons = MemoryLessons(model, histories, seed=SEED + first_step, tells_past=tells_past)
+    learner = nn.ModuleDict({"model": model.model, "digest": DigestHelper(model.encoder.width)}).to(device)
+    optimiser = torch.optim.AdamW(groups_of(learner), lr=REMEMBERING_RATE, betas=(0.9, 0.98))
+    first_step = _resume(saved, learner, optimiser, device)
+    lessons = MemoryLessons(model, histories, seed=SEED + first_step, num_before=first_step)
     memories = iter(DataLoader(lessons, batch_size=None, num_workers=num_workers))
-    pictures = iter(_pictures(model, first_step // PICTURES_EVERY_STEPS, num_steps, num_workers=0))
+    told = PictureLessons(model, seed=SEED, num_lessons=num_steps * BATCH_SIZE, batch_size=BATCH_SIZE)
+    pictures = iter(_batches(told, first_step // PICTURES_EVERY_STEPS, 0, collate))
     bar = progress.add_task("remembering", total=num_steps, completed=first_step)
     shown = ""
     for step in range(first_step, num_steps):
-        rate = (
-            REMEMBERING_RATE * min(1.0, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / num_steps)))
-        )
-        if step % PICTURES_EVERY_STEPS == PICTURES_EVERY_STEPS - 1:
-            step_of(lecturer, optimiser, on(next(pictures), device), rate, sees=False)
-        else:
-            shown = _step_of_memory(lecturer, optimiser, next(memories), rate, device)
+        for group in optimiser.param_groups:
+            group["lr"] = _remembering_rate(step, num_steps)
+        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
+            if step % PICTURES_EVERY_STEPS == PICTURES_EVERY_STEPS - 1:
+                loss = loss_of_pictures(model, next(pictures), device)
+            else:
+                words, helped, right = loss_of(model, next(memories), device, learner["digest"])
+                loss = words + HELPER_SHARE * helped
+                shown = f"words {words.item():.3f} digest {helped.item():.3f} right {right.item():.1%}"
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimiser.step()
         progress.update(bar, advance=1, description=f"remembering: {shown}")
         if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
             progress.console.print(f"step {step + 1}: {shown}")
-            _save(saved, lecturer, optimiser, step + 1)
+            _save(saved, learner, optimiser, step + 1)
             save_model(model.model, folder)
 
 
-def _step_of_memory(
-    lecturer: Lecturer, optimiser: torch.optim.Optimizer, batch: list[Written], rate: float, device: str
-) -> str:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
-        assert isinstance(lecturer.clock, ClockHelper)
-        loss, helped, right = loss_of(lecturer.wrapped, batch, device, lecturer.clock)
-    optimiser.zero_grad()
-    (loss + HELPER_SHARE * helped).backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 1.0)
-    optimiser.step()
-    return f"words {loss.item():.3f} clock {helped.item():.3f} right {right.item():.1%}"
+def groups_of(learner: nn.Module) -> list[dict[str, Any]]:
+    """Weight decay for matrices alone."""
+    learned = [p for p in learner.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": 0.05},
+        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _remembering_rate(step: int, num_steps: int) -> float:
+    """Up for `WARMUP_STEPS`, then half a cosine down to a fiftieth of the peak."""
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    return REMEMBERING_RATE * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / num_steps)))
 
 
 @cache
@@ -215,24 +235,22 @@ def _is_fast_in_bfloat16(device: str) -> bool:
     return about.is_file() and "amx_bf16" in about.read_text()
 
 
-def _pictures(model: HuggingFaceModel, first_step: int, num_steps: int, num_workers: int) -> Any:
-    num_lessons = num_steps * BATCH_SIZE
-    lessons = PictureLessons(model, seed=SEED, num_lessons=num_lessons, batch_size=BATCH_SIZE)
-    remaining = Subset(lessons, range(first_step * BATCH_SIZE, num_lessons))
+def _batches(lessons: Any, first_step: int, num_workers: int, collate: Callable[[list[Any]], Any]) -> Any:
+    remaining = Subset(lessons, range(first_step * BATCH_SIZE, len(lessons)))
     return DataLoader(remaining, batch_size=BATCH_SIZE, num_workers=num_workers, collate_fn=collate)
 
 
-def _save(saved: Path, lecturer: Lecturer, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(saved: Path, learner: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
     half_written = saved.with_suffix(".part")
-    torch.save({"lecturer": lecturer.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, half_written)
+    torch.save({"learner": learner.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, half_written)
     half_written.replace(saved)
 
 
-def _resume(saved: Path, lecturer: Lecturer, optimiser: torch.optim.Optimizer) -> int:
+def _resume(saved: Path, learner: nn.Module, optimiser: torch.optim.Optimizer, device: str) -> int:
     if not saved.is_file():
         return 0
-    state = torch.load(saved, map_location=lecturer.helper.weight.device, weights_only=True)
-    lecturer.load_state_dict(state["lecturer"])
+    state = torch.load(saved, map_location=device, weights_only=True)
+    learner.load_state_dict(state["learner"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
 

@@ -19,10 +19,12 @@ LEAST_SECONDS = 5.0
 
 Asked = tuple[str, str]
 """(kind, colour) that a question is about; a colour of "" stands for any."""
-ALL_ASKED: tuple[Asked, ...] = (
-    *((kind, "") for kind in (*KINDS, *RARE_KINDS)),
+NAMED: tuple[Asked, ...] = (
     *((kind, colour) for kind in KINDS for colour in COLOURS[kind]),
+    *((kind, "") for kind in RARE_KINDS),
 )
+"""What a thing can be called by."""
+ALL_ASKED: tuple[Asked, ...] = (*((kind, "") for kind in KINDS), *NAMED)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Watched:
     there: tuple[Coming, ...]
     """All that was in the picture at some moment, by start."""
     gate: tuple[Event, ...]
+    doubtful: frozenset[Coming] = frozenset()
+    """Those of `there` that are not sure for another reason than the edges of memory."""
 
     @cached_property
     def came(self) -> tuple[Coming, ...]:
@@ -48,7 +52,8 @@ class Watched:
 
     def _is_sure(self, coming: Coming | Event) -> bool:
         return (
-            self.since_seconds + EDGE_SECONDS <= coming.start_seconds <= self.now_seconds - SETTLED_SECONDS
+            coming not in self.doubtful
+            and self.since_seconds + EDGE_SECONDS <= coming.start_seconds <= self.now_seconds - SETTLED_SECONDS
             and self.seen_seconds(coming) >= LEAST_SECONDS
         )
 
@@ -80,7 +85,7 @@ class Watched:
             for coming in self.there
             if coming.end_seconds > since_seconds and coming.start_seconds < until_seconds
         )
-        return Watched(since_seconds, until_seconds, there, ())
+        return Watched(since_seconds, until_seconds, there, (), self.doubtful)
 
 
 def watch(world: World, since_seconds: float, now_seconds: float) -> Watched:

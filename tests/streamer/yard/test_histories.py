@@ -1,12 +1,25 @@
 """Memories of training worlds are an agent's memories, and questions side by side are questions alone."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 import torch
 
 from llm.prompt import conversation
 from streamer.yard.histories import draw_history, load_history, save_history
-from streamer.yard.remembering import Written, asked_ids, attention_of, loss_of, write
+from streamer.yard.remembering import (
+    KNOWN_AFTER,
+    DigestHelper,
+    Written,
+    asked_ids,
+    attention_of,
+    is_eventful,
+    loss_of,
+    write,
+)
+
+SPANS = (40.0, 400.0)
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +27,7 @@ def snapshots(bundled):
     drawn = []
     for number in range(4):
         rng = np.random.default_rng([number, 3])
-        drawn += list(draw_history(bundled.encoder, rng, seed=20_000 + number))
+        drawn += list(draw_history(bundled.encoder, rng, seed=20_000 + number, spans_seconds=SPANS))
     return drawn
 
 
@@ -31,7 +44,7 @@ def test_a_snapshot_is_evidence_up_to_its_moment(snapshots, bundled):
 
 
 def test_a_history_is_the_same_when_drawn_again_and_when_read_back(snapshots, bundled, tmp_path):
-    again = list(draw_history(bundled.encoder, np.random.default_rng([0, 3]), seed=20_000))
+    again = list(draw_history(bundled.encoder, np.random.default_rng([0, 3]), seed=20_000, spans_seconds=SPANS))
     save_history(again, tmp_path / "0.pt")
     for one, other, read in zip(snapshots, again, load_history(tmp_path / "0.pt"), strict=False):
         assert one.evidence.slots == other.evidence.slots == read.evidence.slots
@@ -59,6 +72,9 @@ def test_questions_side_by_side_do_not_see_each_other(snapshots, bundled):
             (memory_end,),
             together.tokens,
             together.clock,
+            together.present,
+            together.arrived,
+            torch.empty(0, 2, dtype=torch.int64),
         )
         for start, end in zip(together.starts, ends, strict=True)
     ]
@@ -77,8 +93,51 @@ def test_the_mask_leaves_each_question_its_memory_and_itself():
         (4, 6),
         torch.empty(0, 1, 1),
         torch.empty(0, 2),
+        torch.empty(0, 1),
+        torch.empty(0, 1),
+        torch.empty(0, 2),
     )
     positions, mask = attention_of([each], 10)
     assert positions[0, :9].tolist() == [0, 1, 2, 3, 4, 5, 4, 5, 6]
     assert (mask[0, 0, 7] == 0).tolist() == [True] * 4 + [False] * 2 + [True] * 2 + [False] * 2
     assert (mask[0, 0, 3] == 0).tolist() == [True] * 4 + [False] * 6
+
+
+def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(snapshots, bundled):
+    eventful = [snapshot for snapshot in snapshots if is_eventful(snapshot)]
+    batch = [write(bundled, each, np.random.default_rng(2)) for each in (snapshots[0], eventful[-1])]
+    seen = []
+
+    def helper(states, is_behind, given):
+        assert given is batch
+        seen.append(states)
+        ids = torch.nn.utils.rnn.pad_sequence([each.ids for each in batch], batch_first=True)
+        assert is_behind.sum(1).tolist() == [len(each.tokens) for each in batch]
+        assert (ids.roll(1, 1)[is_behind] == bundled.image_id).all()
+        assert (ids[is_behind] != bundled.image_id).all()
+        return states[0].sum()
+
+    with torch.no_grad():
+        loss_of(bundled, batch, "cpu", helper)
+    states = [state.clone().requires_grad_() for state in seen[0]]
+    assert len(states) == bundled.model.config.text_config.num_hidden_layers + 1
+    is_behind = torch.zeros(states[0].shape[:2], dtype=torch.bool)
+    for row, each in enumerate(batch):
+        is_behind[row, : len(each.tokens)] = True
+    DigestHelper(bundled.encoder.width)(states, is_behind, batch).backward()
+    assert [state.grad is not None for state in states[: KNOWN_AFTER + 2]] == [False] * KNOWN_AFTER + [True, True]
+
+
+def test_a_question_about_what_came_knows_the_slot_that_its_answer_is_from(snapshots, bundled):
+    num_sources = 0
+    for snapshot in snapshots:
+        each = write(bundled, snapshot, np.random.default_rng(3))
+        ends = (*each.starts[1:], len(each.ids))
+        for place, slot in each.sources.tolist():
+            end = min(end for end in ends if end > place)
+            answer = bundled.tokenizer.decode(each.ids[place + 1 : end])
+            began = datetime.fromtimestamp(snapshot.evidence.slots[slot].start_seconds)
+            if " at " in answer.lower() and each.labels[place + 1] >= 0:
+                assert f"{began:%H:%M}" in answer
+                num_sources += 1
+    assert num_sources > 5

@@ -4,7 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from streamer.yard.lessons import NUM_LABELS, draw_exchanges, draw_state, label_grid
+from streamer.yard.lessons import draw_exchanges, draw_foreign_exchanges, draw_scene, draw_state
+from streamer.yard.questions import NOT_THE_YARD
 from streamer.yard.world import RARE_KINDS
 
 
@@ -18,11 +19,10 @@ def test_drawn_states_hold_few_things_mostly_some_and_now_and_then_a_rare_one():
     assert all(kinds[kind] > 3 for kind in RARE_KINDS)
 
 
-def test_the_label_grid_has_one_mark_per_thing():
+def test_a_conversation_has_three_questions_of_a_yard_and_of_what_is_none():
     rng = np.random.default_rng(4)
-    for _ in range(100):
-        state = draw_state(rng)
-        grid = label_grid(state, 4)
-        assert grid.shape == (16, NUM_LABELS)
-        assert grid[:, :-3].sum() >= len(set(state.named())) > 0 or not state.things
-        assert len(draw_exchanges(state, rng, is_foreign=False)) == 3
+    for _ in range(20):
+        world, time_seconds = draw_scene(rng)
+        assert len(draw_exchanges(world.state_at(time_seconds), rng)) == 3
+        foreign = draw_foreign_exchanges(world, time_seconds, rng)
+        assert [exchange.answer for exchange in foreign] == [NOT_THE_YARD] * 3

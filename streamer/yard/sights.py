@@ -1,0 +1,108 @@
+"""Pictures to learn to see from: two moments of one yard each, with what stands where in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from encoders import Preprocessing
+from streamer.yard.foreign import draw_foreign
+from streamer.yard.lessons import FOREIGN_SHARE, draw_scene, weathered
+from streamer.yard.render import render
+from streamer.yard.things import COLOUR_NAMES, HEIGHT, KINDS, RARE_KINDS, WIDTH, YardState
+from streamer.yard.watched import NAMED
+
+NEAR_SECONDS, APART_SECONDS = (0.5, 4.0), (4.0, 60.0)
+_NUM_PAINTED = len(KINDS) * len(COLOUR_NAMES)
+NUM_LABELS = _NUM_PAINTED + len(RARE_KINDS) + 3
+_SWITCHES = (0.5, 0.25, 0.25)
+"""What a difference of gate, lamp and daylight counts, where a thing counts 1."""
+NUM_CONTENTS = len(NAMED) + len(_SWITCHES)
+_TALL = {
+    "person": 96,
+    "dog": 50,
+    "car": 62,
+    "truck": 90,
+    "bicycle": 56,
+    "parcel": 40,
+    "fallen bicycle": 20,
+    "climber": 90,
+    "smoke": 100,
+}
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One picture, or a batch of them with a leading dimension.
+
+    planes    uint8 [3, S, S]
+    grid      float32 [G * G, NUM_LABELS], which (kind, colour) stands in which part of the picture
+    contents  float32 [NUM_CONTENTS], how many there are of each name, and the switches; of no yard NaN
+    """
+
+    planes: Tensor
+    grid: Tensor
+    contents: Tensor
+
+    def to(self, device: str) -> Sight:
+        return Sight(self.planes.to(device), self.grid.to(device), self.contents.to(device))
+
+
+class Sights(Dataset[Sight]):
+    """Pictures 2k and 2k + 1 are of one yard at two moments near each other; each is the same for the same `seed`."""
+
+    def __init__(self, preprocessing: Preprocessing, *, side: int, seed: int, num_pictures: int) -> None:
+        self._preprocessing, self._side, self._seed, self._num = preprocessing, side, seed, num_pictures
+
+    def __len__(self) -> int:
+        return self._num
+
+    def __getitem__(self, index: int) -> Sight:
+        rng = np.random.default_rng([self._seed, index // 2])
+        world, time_seconds = draw_scene(rng)
+        low, high = NEAR_SECONDS if rng.random() < 0.5 else APART_SECONDS
+        other_seconds = time_seconds + float(rng.uniform(low, high)) * float(rng.choice((-1.0, 1.0)))
+        state = world.state_at(other_seconds if index % 2 else time_seconds)
+        own = np.random.default_rng([self._seed, index, 1])
+        pixels = render(state)
+        is_foreign = own.random() < FOREIGN_SHARE
+        if is_foreign:
+            pixels = draw_foreign(own, pixels)
+        planes = self._preprocessing.resize(torch.from_numpy(weathered(pixels, own))[None])[0]
+        if is_foreign:
+            return Sight(planes, torch.zeros(self._side**2, NUM_LABELS), torch.full((NUM_CONTENTS,), torch.nan))
+        return Sight(planes, label_grid(state, self._side), contents_of(state))
+
+
+def label_grid(state: YardState, side: int) -> Tensor:
+    """float32 [side * side, NUM_LABELS]: 1 where the middle of such a thing stands; the last three hold everywhere."""
+    grid = torch.zeros(side, side, NUM_LABELS)
+    for thing in state.things:
+        middle = thing.y - _TALL[thing.kind] * thing.scale / 2
+        row, column = min(side - 1, int(middle / HEIGHT * side)), min(side - 1, int(thing.x / WIDTH * side))
+        if thing.kind in RARE_KINDS:
+            label = _NUM_PAINTED + RARE_KINDS.index(thing.kind)
+        else:
+            label = KINDS.index(thing.kind) * len(COLOUR_NAMES) + COLOUR_NAMES.index(thing.colour)
+        grid[row, column, label] = 1
+    grid[:, :, -3:] = torch.tensor([state.gate_open, state.lamp_on, state.is_night], dtype=torch.float32)
+    return grid.view(side * side, NUM_LABELS)
+
+
+def contents_of(state: YardState) -> Tensor:
+    """float32 [NUM_CONTENTS]: the distance of two in the sum of absolute differences is how much happened between."""
+    contents = torch.zeros(NUM_CONTENTS)
+    for name in state.named():
+        contents[NAMED.index(name)] += 1
+    switches = (state.gate_open, state.lamp_on, state.is_night)
+    contents[len(NAMED) :] = torch.tensor([on * weight for on, weight in zip(switches, _SWITCHES, strict=True)])
+    return contents
+
+
+def collate_sights(sights: list[Sight]) -> Sight:
+    planes, grids, contents = zip(*((sight.planes, sight.grid, sight.contents) for sight in sights), strict=True)
+    return Sight(torch.stack(planes), torch.stack(grids), torch.stack(contents))
