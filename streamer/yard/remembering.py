@@ -179,8 +179,9 @@ def draw_questions(snapshot: Snapshot, watched: Watched, rng: np.random.Generato
 
 
 class DigestHelper(nn.Module):
-    """While it learns: asks the token behind each picture when its slot began, what it shows and what came in it, and
-    the end of each question which of these tokens its answer is from.
+    """While it learns: asks the mean of each picture's tokens after the first layer what is there; the token behind it
+    when its slot began, what it shows and what came in it; and the end of each question which of these tokens its
+    answer is from.
 
     Whoever is asked what came when needs a place at which both are known, and has to find it. From answers alone that
     is learned too late: after thousands of steps the minute that was told was that of no slot.
@@ -189,21 +190,26 @@ class DigestHelper(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.clock = nn.Linear(width, 24 + 60)
+        self.glance = nn.Linear(width, NUM_ASKED)
         self.present = nn.Linear(width, NUM_ASKED)
         self.arrived = nn.Linear(width, NUM_ASKED)
         self.wanted = nn.Linear(width, width)
 
-    def forward(self, states: Sequence[Tensor], is_behind: Tensor, batch: Sequence[Written]) -> Tensor:
-        """`states` [B, L, D] after each layer, `is_behind` [B, L] where those tokens stand -> loss."""
+    def forward(
+        self, states: Sequence[Tensor], is_picture: Tensor, is_behind: Tensor, batch: Sequence[Written]
+    ) -> Tensor:
+        """`states` [B, L, D] after each layer; bool [B, L] where pictures' tokens and those behind stand -> loss."""
         device = states[0].device
         clock = torch.cat([each.clock for each in batch]).to(device)
         present = torch.cat([each.present for each in batch]).to(device)
         arrived = torch.cat([each.arrived for each in batch]).to(device)
         early, later = states[KNOWN_AFTER][is_behind].float(), states[KNOWN_AFTER + 1][is_behind].float()
+        glance = states[1][is_picture].float().view(len(clock), -1, states[1].shape[-1]).mean(1)
         told = self.clock(later).float()
         weight = torch.full((NUM_ASKED,), 4.0, device=device)
         return (
             CLOCK_SHARE * (cross_entropy(told[:, :24], clock[:, 0]) + cross_entropy(told[:, 24:], clock[:, 1]))
+            + binary_cross_entropy_with_logits(self.glance(glance).float(), present, pos_weight=weight)
             + binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
             + 2.0 * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=2.0 * weight)
             + SOURCE_SHARE * self._of_sources(states[KNOWN_AFTER + 1], is_behind, batch)
@@ -241,8 +247,9 @@ def loss_of(
     helped = torch.zeros((), device=device)
     if helper is not None:
         behind = torch.zeros_like(ids, dtype=torch.bool)
-        behind[:, 1:] = (ids[:, :-1] == model.image_id) & (ids[:, 1:] != model.image_id)
-        helped = helper(read.hidden_states, behind, batch)
+        is_picture = ids == model.image_id
+        behind[:, 1:] = is_picture[:, :-1] & ~is_picture[:, 1:]
+        helped = helper(read.hidden_states, is_picture, behind, batch)
     taught = labels[:, 1:] != IGNORED
     logits = model.model.lm_head(read.last_hidden_state[:, :-1][taught])
     wanted = labels[:, 1:][taught]

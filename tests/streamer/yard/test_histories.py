@@ -108,8 +108,9 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
     batch = [write(bundled, each, np.random.default_rng(2)) for each in (snapshots[0], eventful[-1])]
     seen = []
 
-    def helper(states, is_behind, given):
+    def helper(states, is_picture, is_behind, given):
         assert given is batch
+        assert is_picture.sum() == bundled.encoder.num_tokens * is_behind.sum()
         seen.append(states)
         ids = torch.nn.utils.rnn.pad_sequence([each.ids for each in batch], batch_first=True)
         assert is_behind.sum(1).tolist() == [len(each.tokens) for each in batch]
@@ -122,10 +123,13 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
     states = [state.clone().requires_grad_() for state in seen[0]]
     assert len(states) == bundled.model.config.text_config.num_hidden_layers + 1
     is_behind = torch.zeros(states[0].shape[:2], dtype=torch.bool)
+    is_picture = torch.zeros_like(is_behind)
     for row, each in enumerate(batch):
         is_behind[row, : len(each.tokens)] = True
-    DigestHelper(bundled.encoder.width)(states, is_behind, batch).backward()
-    assert [state.grad is not None for state in states[: KNOWN_AFTER + 2]] == [False] * KNOWN_AFTER + [True, True]
+        is_picture[row, : len(each.tokens) * each.tokens.shape[1]] = True
+    DigestHelper(bundled.encoder.width)(states, is_picture, is_behind, batch).backward()
+    asked = [place for place, state in enumerate(states) if state.grad is not None]
+    assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1]
 
 
 def test_a_question_about_what_came_knows_the_slot_that_its_answer_is_from(snapshots, bundled):
