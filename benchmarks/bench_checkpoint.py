@@ -40,8 +40,8 @@ def main(
         "exact_match": {name: round(share, 4) for name, share in seen.accuracy().items()},
         "num_asked": dict(sorted(seen.asked.items())),
         "hour": {
-            "exact_match": {name: round(hour[name], 4) for name in CLASSES},
-            "num_asked": {name: remembered.asked[name] for name in CLASSES},
+            "exact_match": {name: round(hour[name], 4) for name in CLASSES if name in hour},
+            "num_asked": {name: remembered.asked[name] for name in CLASSES if name in hour},
             "facts_of_summaries": {
                 "there": remembered.facts_there,
                 "found": remembered.facts_found,

@@ -114,8 +114,9 @@ def _capture_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _checkpoint_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    others = ", ".join(
-        f"{name} {share:.1%} of {figures['num_asked'][name]}" for name, share in figures["exact_match"].items()
+    others, hour = (
+        ", ".join(f"{name} {share:.1%} of {asked['num_asked'][name]}" for name, share in asked["exact_match"].items())
+        for asked in (figures, figures["hour"])
     )
     return [
         (
@@ -125,6 +126,11 @@ def _checkpoint_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("of the things that are there, named in their colour", f"{figures['recall']:.1%}"),
         ("exact match of its other answers", others),
+        (
+            "exact match after an hour's memory, in wordings that it did not learn (of the past it says that it has "
+            "learned to tell only now)",
+            hour,
+        ),
     ]
 
 

@@ -56,8 +56,8 @@ class Job:
 
     @property
     def file(self) -> Path:
-        asked = "all" if len(self.names) > 2 else "quick"
-        return self.cache / f"answers-{asked}-{self.seed}-{self.number}-{self.span_seconds:.0f}.json"
+        """Of the answers of a full run."""
+        return self.cache / f"answers-{self.seed}-{self.number}-{self.span_seconds:.0f}.json"
 
 
 def do(job: Job) -> list[Asked]:

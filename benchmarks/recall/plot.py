@@ -32,7 +32,7 @@ def draw_plot(figures: dict[str, Any], file: Path) -> None:
         axes.plot([age for age, _ in kept], [100 * share for _, share in kept], label=name, **STYLE.get(name, {}))
     axes.set_xscale("log")
     shown = sorted(ages)
-    axes.set_xticks(shown, [age_text(age) for age in shown])
+    axes.set_xticks(shown, [age_text(age) for age in shown], fontsize=8)
     axes.minorticks_off()
     axes.set_ylim(0, 100)
     axes.set_xlabel("age of the evidence, up to")

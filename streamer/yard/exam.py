@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 import numpy as np
 
@@ -32,8 +33,17 @@ SAMPLING_FPS = 2.0
 _CAMERA = "yard"
 
 
+class _Counts:
+    """Those of two exams add up, field by field."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            *(one + another for one, another in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
+
+
 @dataclass
-class ExamResult:
+class ExamResult(_Counts):
     """Counts over all worlds: things named and right, things there and named; right answers per class of question."""
 
     num_named: int = 0
@@ -44,17 +54,6 @@ class ExamResult:
     """Worlds whose description was right in every thing."""
     asked: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
-
-    def __add__(self, other: ExamResult) -> ExamResult:
-        return ExamResult(
-            self.num_named + other.num_named,
-            self.num_there + other.num_there,
-            self.num_right + other.num_right,
-            self.num_worlds + other.num_worlds,
-            self.num_whole + other.num_whole,
-            self.asked + other.asked,
-            self.right + other.right,
-        )
 
     @property
     def precision(self) -> float:
@@ -109,7 +108,7 @@ def examine(
 
 
 @dataclass
-class ClassResult:
+class ClassResult(_Counts):
     """Counts per class of question; of summaries, the facts."""
 
     asked: Counter[str] = field(default_factory=Counter)
@@ -119,16 +118,6 @@ class ClassResult:
     facts_made_up: int = 0
     wrong: list[tuple[str, str, str, str]] = field(default_factory=list)
     """(class, question, true answer, answer)."""
-
-    def __add__(self, other: ClassResult) -> ClassResult:
-        return ClassResult(
-            self.asked + other.asked,
-            self.right + other.right,
-            self.facts_there + other.facts_there,
-            self.facts_found + other.facts_found,
-            self.facts_made_up + other.facts_made_up,
-            [*self.wrong, *other.wrong],
-        )
 
     def accuracy(self) -> dict[str, float]:
         return {name: self.right[name] / self.asked[name] for name in sorted(self.asked)}

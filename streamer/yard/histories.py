@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from encoders import VisionEncoder
 from memory import Evidence, Memory
 from streamer.yard.questions import draw_moment
 from streamer.yard.sightings import Sightings, remember
+from streamer.yard.watched import Watched, watch
 from streamer.yard.world import World
 
 SAMPLING_FPS = (2.0, 2.0, 1.0, 1.0, 0.5)
@@ -41,6 +43,11 @@ class Snapshot:
     since_seconds: float
     evidence: Evidence
     has_gap: bool
+
+    @cached_property
+    def watched(self) -> Watched:
+        """The truth of what memory covers."""
+        return watch(self.world, self.since_seconds, self.evidence.now_seconds)
 
 
 def draw_history(

@@ -91,11 +91,6 @@ class PictureLessons(Dataset[Lesson]):
         return Lesson(planes, ids, labels, num_earlier)
 
 
-def draw_state(rng: np.random.Generator) -> YardState:
-    world, time_seconds = draw_scene(rng)
-    return world.state_at(time_seconds)
-
-
 def draw_scene(rng: np.random.Generator) -> tuple[World, float]:
     """A training world and a moment, mostly one at which something happens; often the busier of two of a day."""
     world = World(int(rng.integers(FIRST_TRAINING_SEED, 1 << 30)))
@@ -124,8 +119,9 @@ def draw_exchanges(state: YardState, rng: np.random.Generator) -> list[Exchange]
 
 def draw_foreign_exchanges(world: World, now_seconds: float, rng: np.random.Generator) -> list[Exchange]:
     """Three questions of any class, about what is no yard."""
+    whole = NOTE_REQUEST if rng.random() < NOTE_SHARE else DESCRIBE[int(rng.integers(len(DESCRIBE)))]
     asked = [draw_question(world, now_seconds - FOREIGN_SPAN_SECONDS, now_seconds, rng).text for _ in range(2)]
-    return [Exchange(question, NOT_THE_YARD) for question in (DESCRIBE[int(rng.integers(len(DESCRIBE)))], *asked)]
+    return [Exchange(question, NOT_THE_YARD) for question in (whole, *asked)]
 
 
 def written(model: HuggingFaceModel, messages: Any, first: Exchange, others: list[Exchange]) -> tuple[Tensor, Tensor]:

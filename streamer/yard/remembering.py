@@ -6,6 +6,7 @@ the others. The eyes are fixed: memories were encoded before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,20 +15,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 from torch.utils.data import IterableDataset
 
 from llm.huggingface import HuggingFaceModel
 from llm.prompt import NOTE_REQUEST, conversation
+from memory import Evidence
 from streamer.yard.histories import Snapshot, load_history
 from streamer.yard.lessons import IGNORED, draw_camera
 from streamer.yard.questions import NothingToAsk, YardQuestion, ask, note, with_typos
-from streamer.yard.shown import NUM_ASKED, shown
-from streamer.yard.watched import Watched, watch
+from streamer.yard.shown import shown
+from streamer.yard.watched import Watched
 
 QUESTIONS = 16
 TOKENS_PER_BATCH = 4_500
 MAX_PER_BATCH = 16
+FILES_AT_ONCE = 24
 LONGEST_MEMORIES = ((0, 5), (250, 12), (1000, 28), (2600, 64))
 """(from this batch on, slots of the longest memory)."""
 QUIET_SHARE = 0.3
@@ -45,10 +48,6 @@ CLASS_SHARES = {
 }
 TOLD_FROM_A_SLOT = ("recent", "past")
 PRESENT = ("now", "now", "now", "unknowable")
-CLOCK_SHARE, SOURCE_SHARE = 0.3, 0.3
-SOURCE_SCALE = 8.0
-KNOWN_AFTER = 2
-"""After so many layers a slot shall know its time and what it shows; one later, what came in it."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +80,36 @@ class MemoryLessons(IterableDataset[list[Written]]):
         self._model, self._paths, self._seed, self._num_before = model, list(paths), seed, num_before
 
     def __iter__(self) -> Iterator[list[Written]]:
+        """Raises: ValueError where no memory is to be learned from."""
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         number = self._num_before
         while True:
-            order = rng.permutation(len(self._paths))
-            for first in range(0, len(order), 24):
+            number_before = number
+            order = [self._paths[int(place)] for place in rng.permutation(len(self._paths))]
+            for first in range(0, len(order), FILES_AT_ONCE):
                 most_slots = max(slots for since, slots in LONGEST_MEMORIES if number >= since)
-                for batch in self._batches(
-                    [self._paths[int(place)] for place in order[first : first + 24]], rng, most_slots
-                ):
+                for batch in self._batches(order[first : first + FILES_AT_ONCE], rng, most_slots):
                     number += 1
                     yield batch
+            if number == number_before:  # none is that short
+                longer = [since for since, _ in LONGEST_MEMORIES if since > number]
+                if not longer:
+                    raise ValueError(f"there is nothing to remember in {len(self._paths)} histories")
+                number = longer[0]
 
     def _batches(self, paths: Sequence[Path], rng: np.random.Generator, most_slots: int) -> Iterator[list[Written]]:
         written = [
             write(self._model, snapshot, rng)
             for path in paths
             for snapshot in load_history(path)
-            if len(snapshot.evidence.slots) <= most_slots and (is_eventful(snapshot) or rng.random() < QUIET_SHARE)
+            if len(snapshot.evidence.slots) <= most_slots and (snapshot.watched.came or rng.random() < QUIET_SHARE)
         ]
         written.sort(key=lambda each: len(each.ids))
-        batches: list[list[Written]] = [[]]
+        batches: list[list[Written]] = []
         for each in written:
-            batch = batches[-1]
-            if batch and ((len(batch) + 1) * len(each.ids) > TOKENS_PER_BATCH or len(batch) >= MAX_PER_BATCH):
+            num_next = len(batches[-1]) + 1 if batches else math.inf
+            if num_next * len(each.ids) > TOKENS_PER_BATCH or num_next > MAX_PER_BATCH:
                 batches.append([])
             batches[-1].append(each)
         for place in rng.permutation(len(batches)):
@@ -115,13 +119,12 @@ class MemoryLessons(IterableDataset[list[Written]]):
 def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator) -> Written:
     """A snapshot's memory with questions of all classes, as the model will read them."""
     evidence = snapshot.evidence
-    truth = shown(watch(snapshot.world, snapshot.since_seconds, evidence.now_seconds), evidence.slots)
+    truth = shown(snapshot.watched, evidence.slots)
     camera = draw_camera(rng)
     mark = "?"
     prompt = model.prompt_ids(conversation(evidence, mark, camera=camera))
     ids = prompt[: len(prompt) - len(asked_ids(model, mark))]
     labels, starts, sources = [IGNORED] * len(ids), [], []
-    slot_starts = [slot.start_seconds for slot in evidence.slots]
     for question in draw_questions(snapshot, truth.watched, rng):
         starts.append(len(ids))
         asked = asked_ids(model, question.text)
@@ -130,10 +133,9 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
             model.tokenizer.eos_token_id,
         ]
         ids = ids + asked + said
-        nearest = int(np.abs(np.array(slot_starts) - (evidence.now_seconds - question.age_seconds)).argmin())
-        is_there = abs(slot_starts[nearest] - (evidence.now_seconds - question.age_seconds)) < 0.01
-        if question.klass in TOLD_FROM_A_SLOT and is_there:
-            sources.append((starts[-1] + len(asked) - 1, nearest))
+        slot = _source_of(question, evidence)
+        if slot is not None:
+            sources.append((starts[-1] + len(asked) - 1, slot))
         labels += [IGNORED] * len(asked) + said
     clocks = [datetime.fromtimestamp(slot.start_seconds) for slot in evidence.slots]
     return Written(
@@ -148,9 +150,13 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
     )
 
 
-def is_eventful(snapshot: Snapshot) -> bool:
-    """Whether anything came that can be asked about."""
-    return bool(watch(snapshot.world, snapshot.since_seconds, snapshot.evidence.now_seconds).came)
+def _source_of(question: YardQuestion, evidence: Evidence) -> int | None:
+    """The place of the slot with whose start the answer's evidence begins."""
+    if question.klass not in TOLD_FROM_A_SLOT:
+        return None
+    start_seconds = evidence.now_seconds - question.age_seconds
+    is_start = [abs(slot.start_seconds - start_seconds) < 0.01 for slot in evidence.slots]
+    return is_start.index(True) if any(is_start) else None
 
 
 def asked_ids(model: HuggingFaceModel, question: str) -> list[int]:
@@ -178,55 +184,6 @@ def draw_questions(snapshot: Snapshot, watched: Watched, rng: np.random.Generato
     return drawn
 
 
-class DigestHelper(nn.Module):
-    """While it learns: asks the mean of each picture's tokens after the first layer what is there; the token behind it
-    when its slot began, what it shows and what came in it; and the end of each question which of these tokens its
-    answer is from.
-
-    Whoever is asked what came when needs a place at which both are known, and has to find it. From answers alone that
-    is learned too late: after thousands of steps the minute that was told was that of no slot.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.clock = nn.Linear(width, 24 + 60)
-        self.glance = nn.Linear(width, NUM_ASKED)
-        self.present = nn.Linear(width, NUM_ASKED)
-        self.arrived = nn.Linear(width, NUM_ASKED)
-        self.wanted = nn.Linear(width, width)
-
-    def forward(
-        self, states: Sequence[Tensor], is_picture: Tensor, is_behind: Tensor, batch: Sequence[Written]
-    ) -> Tensor:
-        """`states` [B, L, D] after each layer; bool [B, L] where pictures' tokens and those behind stand -> loss."""
-        device = states[0].device
-        clock = torch.cat([each.clock for each in batch]).to(device)
-        present = torch.cat([each.present for each in batch]).to(device)
-        arrived = torch.cat([each.arrived for each in batch]).to(device)
-        early, later = states[KNOWN_AFTER][is_behind].float(), states[KNOWN_AFTER + 1][is_behind].float()
-        glance = states[1][is_picture].float().view(len(clock), -1, states[1].shape[-1]).mean(1)
-        told = self.clock(later).float()
-        weight = torch.full((NUM_ASKED,), 4.0, device=device)
-        return (
-            CLOCK_SHARE * (cross_entropy(told[:, :24], clock[:, 0]) + cross_entropy(told[:, 24:], clock[:, 1]))
-            + binary_cross_entropy_with_logits(self.glance(glance).float(), present, pos_weight=weight)
-            + binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
-            + 2.0 * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=2.0 * weight)
-            + SOURCE_SHARE * self._of_sources(states[KNOWN_AFTER + 1], is_behind, batch)
-        )
-
-    def _of_sources(self, states: Tensor, is_behind: Tensor, batch: Sequence[Written]) -> Tensor:
-        losses = []
-        for row, each in enumerate(batch):
-            if len(each.sources):
-                slots = normalize(states[row][is_behind[row]].float(), dim=-1)
-                asked = self.wanted(normalize(states[row][each.sources[:, 0].to(states.device)].float(), dim=-1))
-                losses.append(
-                    cross_entropy(asked.float() @ slots.T * SOURCE_SCALE, each.sources[:, 1].to(states.device))
-                )
-        return torch.stack(losses).mean() if losses else states.sum() * 0.0
-
-
 def loss_of(
     model: HuggingFaceModel, batch: Sequence[Written], device: str, helper: nn.Module | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -246,10 +203,7 @@ def loss_of(
     )
     helped = torch.zeros((), device=device)
     if helper is not None:
-        behind = torch.zeros_like(ids, dtype=torch.bool)
-        is_picture = ids == model.image_id
-        behind[:, 1:] = is_picture[:, :-1] & ~is_picture[:, 1:]
-        helped = helper(read.hidden_states, is_picture, behind, batch)
+        helped = helper(read.hidden_states, ids == model.image_id, batch)
     taught = labels[:, 1:] != IGNORED
     logits = model.model.lm_head(read.last_hidden_state[:, :-1][taught])
     wanted = labels[:, 1:][taught]

@@ -7,7 +7,7 @@ it is.
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from encoders import Preprocessing
-from streamer.yard.sights import NUM_CONTENTS, NUM_LABELS, Sight
+from llm.huggingface import FAMILIES
+from streamer.yard.picture_pairs import NUM_CONTENTS, NUM_SWITCHES, PairedPicture
 
-PEAK_LEARNING_RATE = 1e-3
-WARMUP_STEPS = 200
-HELPER_SHARE, LIKENESS_SHARE, CONTENTS_SHARE = 4.0, 2.0, 2.0
+PARTS_SHARE, LIKENESS_SHARE, CONTENTS_SHARE = 4.0, 2.0, 2.0
 LEAST_MIXED = 0.2
 """Where memory merges two, the smaller part has at least so much, if it shall still be seen."""
 LIKENESS_OF_ONE = 0.7
@@ -37,19 +36,18 @@ class Eyes(nn.Module):
         super().__init__()
         self.tower = model.model.vision_model
         self.projector = model.model.connector
-        self.helper = nn.Linear(model.config.text_config.hidden_size, NUM_LABELS)
+        self.parts = nn.Linear(model.config.text_config.hidden_size, NUM_CONTENTS)
         self.contents = nn.Linear(model.config.text_config.hidden_size, 2 * NUM_CONTENTS)
-        self._see = model.get_image_features
+        self._project = partial(FAMILIES[model.config.model_type].project, model)
         self._preprocessing = preprocessing
 
-    def forward(self, batch: Sight) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, batch: PairedPicture) -> tuple[Tensor, Tensor, Tensor]:
         """(loss of the parts, of likeness, of contents)."""
-        pixels = self._preprocessing.normalise(batch.planes, torch.float32)
-        tokens = torch.stack(list(self._see(pixel_values=pixels[:, None]).pooler_output)).float()
-        weight = torch.full((NUM_LABELS,), 8.0, device=tokens.device)
-        weight[-3:] = 1.0
-        helper = binary_cross_entropy_with_logits(self.helper(tokens).float(), batch.grid, pos_weight=weight)
-        return helper, likeness_loss(tokens, batch.contents), self._contents_loss(tokens, batch.contents)
+        tokens = self._project(self._preprocessing.normalise(batch.planes, torch.float32)).float()
+        weight = torch.full((NUM_CONTENTS,), 8.0, device=tokens.device)
+        weight[-NUM_SWITCHES:] = 1.0
+        parts = binary_cross_entropy_with_logits(self.parts(tokens).float(), batch.grid, pos_weight=weight)
+        return parts, likeness_loss(tokens, batch.contents), self._contents_loss(tokens, batch.contents)
 
     def _contents_loss(self, tokens: Tensor, contents: Tensor) -> Tensor:
         glance = tokens.mean(1)
@@ -73,22 +71,3 @@ def likeness_loss(tokens: Tensor, contents: Tensor) -> Tensor:
     missed = (alike - LIKENESS_OF_ONE ** torch.nan_to_num(apart)).square() * known
     first = torch.arange(0, len(tokens) - 1, 2, device=tokens.device)
     return missed.sum() / known.sum() + missed[first, first + 1].mean()
-
-
-def step_of_seeing(eyes: Eyes, optimiser: torch.optim.Optimizer, batch: Sight, rate: float, *, is_half: bool) -> str:
-    """One step; `is_half`: matrices in bfloat16."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    with torch.autocast(batch.planes.device.type, torch.bfloat16, enabled=is_half):
-        parts, likeness, contents = eyes(batch)
-    optimiser.zero_grad()
-    (HELPER_SHARE * parts + LIKENESS_SHARE * likeness + CONTENTS_SHARE * contents).backward()
-    nn.utils.clip_grad_norm_(eyes.parameters(), 1.0)
-    optimiser.step()
-    return f"parts {parts.item():.4f} likeness {likeness.item():.4f} contents {contents.item():.4f}"
-
-
-def learning_rate(step: int, num_steps: int) -> float:
-    """Up for `WARMUP_STEPS`, then half a cosine down to a fiftieth of the peak."""
-    done = min(1.0, step / max(1, num_steps))
-    return PEAK_LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))

@@ -1,15 +1,13 @@
 """Trains the bundled checkpoint on the yard from nothing: `make train`; resumable, on a CPU or a GPU.
 
-Three stages: it learns to see, and to say what it sees; with its eyes fixed, memories of many worlds are made as an
-agent makes them; then it learns to answer from them.
+Three stages: the eyes learn to see; with them, memories of many worlds are made as an agent makes them; then the words
+learn to answer from them.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator
-from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +23,6 @@ from transformers import AutoTokenizer
 from encoders import Preprocessing
 from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel, load
 from llm.prompt import conversation
-from streamer.yard import seeing
 from streamer.yard.checkpoint import (
     PARTS_PER_SIDE,
     PICTURE_SIZE,
@@ -34,10 +31,13 @@ from streamer.yard.checkpoint import (
     save_tokenizer,
     train_tokenizer,
 )
+from streamer.yard.descent import descend, is_fast_in_bfloat16, learning_rate, optimiser_of
+from streamer.yard.digest import DigestHelper
 from streamer.yard.fingerprint import stamp
 from streamer.yard.histories import draw_history, save_history
 from streamer.yard.lessons import (
     FIRST_TRAINING_SEED,
+    FOREIGN_SHARE,
     PictureLessons,
     draw_camera,
     draw_evidence,
@@ -45,16 +45,17 @@ from streamer.yard.lessons import (
     draw_foreign_exchanges,
     draw_scene,
 )
-from streamer.yard.questions import draw_question
-from streamer.yard.remembering import DigestHelper, MemoryLessons, loss_of
-from streamer.yard.seeing import Eyes, step_of_seeing
-from streamer.yard.sights import Sights, collate_sights
+from streamer.yard.picture_pairs import PicturePairs, collate_pairs
+from streamer.yard.questions import Exchange, draw_question
+from streamer.yard.remembering import MemoryLessons, loss_of
+from streamer.yard.seeing import CONTENTS_SHARE, LIKENESS_SHARE, PARTS_SHARE, Eyes
 from streamer.yard.telling import collate, loss_of_pictures
 
 SEED = 2307
 BATCH_SIZE = 32
 SAVE_EVERY_STEPS = 200
-REMEMBERING_RATE, WARMUP_STEPS = 1e-3, 150
+SEEING_RATE, SEEING_WARM = 1e-3, 200
+REMEMBERING_RATE, REMEMBERING_WARM = 1e-3, 150
 HELPER_SHARE = 1.0
 PICTURES_EVERY_STEPS = 8
 """So often a batch of single pictures, while it learns to remember: it shall not forget them, nor what is no yard."""
@@ -70,15 +71,14 @@ def tokenizer_texts(num_texts: int = 4000) -> Iterator[str]:
     for _ in range(num_texts):
         world, now_seconds = draw_scene(rng)
         evidence = draw_evidence(now_seconds, int(rng.integers(0, 6)), rng)
-        is_foreign = rng.random() < 0.05
-        draw = partial(draw_foreign_exchanges, world, now_seconds) if is_foreign else None
-        exchanges = draw(rng) if draw else draw_exchanges(world.state_at(now_seconds), rng)
+        if rng.random() < FOREIGN_SHARE:
+            exchanges = draw_foreign_exchanges(world, now_seconds, rng)
+        else:
+            exchanges = draw_exchanges(world.state_at(now_seconds), rng)
         since_seconds = now_seconds - float(rng.choice((300.0, 1800.0, 7200.0)))
         asked = [draw_question(world, since_seconds, now_seconds, rng) for _ in range(4)]
-        for question, answer in [(each.question, each.answer) for each in exchanges] + [
-            (each.text, each.answer) for each in asked
-        ]:
-            yield f" {answer}\nUser: {question}\nAssistant:"
+        for exchange in [*exchanges, *(Exchange(each.text, each.answer) for each in asked)]:
+            yield f" {exchange.answer}\nUser: {exchange.question}\nAssistant:"
         for message in conversation(evidence, exchanges[0].question, camera=draw_camera(rng)):
             yield f"{message['role'].capitalize()}: " + "".join(
                 part["text"] for part in message["content"] if part["type"] == "text"
@@ -121,14 +121,17 @@ def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_wo
     raw = new_model(tokenizer, seed=SEED).to(device)
     preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
     eyes = Eyes(raw, preprocessing).to(device)
-    optimiser = torch.optim.AdamW(groups_of(eyes), lr=1e-3, betas=(0.9, 0.98))
+    optimiser = optimiser_of(eyes)
     first_step = _resume(saved, eyes, optimiser, device)
     num_steps = num_pictures // BATCH_SIZE
-    sights = Sights(preprocessing, side=PARTS_PER_SIDE, seed=SEED, num_pictures=num_steps * BATCH_SIZE)
+    pairs = PicturePairs(preprocessing, side=PARTS_PER_SIDE, seed=SEED, num_pictures=num_steps * BATCH_SIZE)
     bar = progress.add_task("seeing", total=num_steps, completed=first_step)
-    for step, batch in enumerate(_batches(sights, first_step, num_workers, collate_sights), start=first_step):
-        rate = seeing.learning_rate(step, num_steps)
-        figures = step_of_seeing(eyes, optimiser, batch.to(device), rate, is_half=_is_fast_in_bfloat16(device))
+    for step, batch in enumerate(_batches(pairs, first_step, num_workers, collate_pairs), start=first_step):
+        with _autocast(device):
+            parts, likeness, contents = eyes(batch.to(device))
+        loss = PARTS_SHARE * parts + LIKENESS_SHARE * likeness + CONTENTS_SHARE * contents
+        descend(eyes, optimiser, loss, learning_rate(step, num_steps, peak=SEEING_RATE, num_warm=SEEING_WARM))
+        figures = f"parts {parts.item():.4f} likeness {likeness.item():.4f} contents {contents.item():.4f}"
         progress.update(bar, advance=1, description=f"seeing: {figures}")
         if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
             progress.console.print(f"step {step + 1}: {figures}")
@@ -182,7 +185,7 @@ def remember(
     for part in (model.model.model.vision_model, model.model.model.connector):
         part.requires_grad_(False)
     learner = nn.ModuleDict({"model": model.model, "digest": DigestHelper(model.encoder.width)}).to(device)
-    optimiser = torch.optim.AdamW(groups_of(learner), lr=REMEMBERING_RATE, betas=(0.9, 0.98))
+    optimiser = optimiser_of(learner)
     first_step = _resume(saved, learner, optimiser, device)
     lessons = MemoryLessons(model, histories, seed=SEED + first_step, num_before=first_step)
     memories = iter(DataLoader(lessons, batch_size=None, num_workers=num_workers))
@@ -191,19 +194,15 @@ def remember(
     bar = progress.add_task("remembering", total=num_steps, completed=first_step)
     shown = ""
     for step in range(first_step, num_steps):
-        for group in optimiser.param_groups:
-            group["lr"] = _remembering_rate(step, num_steps)
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=_is_fast_in_bfloat16(device)):
+        with _autocast(device):
             if step % PICTURES_EVERY_STEPS == PICTURES_EVERY_STEPS - 1:
                 loss = loss_of_pictures(model, next(pictures), device)
             else:
                 words, helped, right = loss_of(model, next(memories), device, learner["digest"])
                 loss = words + HELPER_SHARE * helped
                 shown = f"words {words.item():.3f} digest {helped.item():.3f} right {right.item():.1%}"
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-        optimiser.step()
+        rate = learning_rate(step, num_steps, peak=REMEMBERING_RATE, num_warm=REMEMBERING_WARM)
+        descend(learner, optimiser, loss, rate)
         progress.update(bar, advance=1, description=f"remembering: {shown}")
         if (step + 1) % SAVE_EVERY_STEPS == 0 or step + 1 == num_steps:
             progress.console.print(f"step {step + 1}: {shown}")
@@ -211,28 +210,8 @@ def remember(
             save_model(model.model, folder)
 
 
-def groups_of(learner: nn.Module) -> list[dict[str, Any]]:
-    """Weight decay for matrices alone."""
-    learned = [p for p in learner.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in learned if p.ndim >= 2], "weight_decay": 0.05},
-        {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def _remembering_rate(step: int, num_steps: int) -> float:
-    """Up for `WARMUP_STEPS`, then half a cosine down to a fiftieth of the peak."""
-    warm = min(1.0, (step + 1) / WARMUP_STEPS)
-    return REMEMBERING_RATE * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / num_steps)))
-
-
-@cache
-def _is_fast_in_bfloat16(device: str) -> bool:
-    """Where the arithmetic of matrices in 16 bit is built in; elsewhere it is slower than in 32."""
-    if device.startswith("cuda"):
-        return bool(torch.cuda.is_bf16_supported())
-    about = Path("/proc/cpuinfo")
-    return about.is_file() and "amx_bf16" in about.read_text()
+def _autocast(device: str) -> torch.autocast:
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=is_fast_in_bfloat16(device))
 
 
 def _batches(lessons: Any, first_step: int, num_workers: int, collate: Callable[[list[Any]], Any]) -> Any:

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from llm.prompt import conversation
+from streamer.yard.digest import KNOWN_AFTER, DigestHelper
 from streamer.yard.histories import draw_history, load_history, save_history
 from streamer.yard.remembering import (
-    KNOWN_AFTER,
-    DigestHelper,
+    LONGEST_MEMORIES,
+    MemoryLessons,
     Written,
     asked_ids,
     attention_of,
-    is_eventful,
     loss_of,
     write,
 )
@@ -103,31 +103,50 @@ def test_the_mask_leaves_each_question_its_memory_and_itself():
     assert (mask[0, 0, 3] == 0).tolist() == [True] * 4 + [False] * 6
 
 
+def test_short_memories_come_first_and_where_none_is_short_the_longer_ones(snapshots, bundled, tmp_path):
+    short = [each for each in snapshots if len(each.evidence.slots) <= LONGEST_MEMORIES[0][1]]
+    long = [each for each in snapshots if len(each.evidence.slots) > LONGEST_MEMORIES[0][1] and each.watched.came]
+    save_history([*short, *long], tmp_path / "both.pt")
+    save_history(long, tmp_path / "long.pt")
+    first = next(iter(MemoryLessons(bundled, [tmp_path / "both.pt"], seed=1)))
+    assert max(len(each.tokens) for each in first) <= LONGEST_MEMORIES[0][1]
+    first = next(iter(MemoryLessons(bundled, [tmp_path / "long.pt"], seed=1)))
+    assert min(len(each.tokens) for each in first) > LONGEST_MEMORIES[0][1]
+
+
+def test_nothing_to_remember_is_told_and_not_waited_for(bundled, tmp_path):
+    save_history([], tmp_path / "none.pt")
+    with pytest.raises(ValueError, match="nothing to remember in 1 histories"):
+        next(iter(MemoryLessons(bundled, [tmp_path / "none.pt"], seed=1)))
+
+
 def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(snapshots, bundled):
-    eventful = [snapshot for snapshot in snapshots if is_eventful(snapshot)]
+    eventful = [snapshot for snapshot in snapshots if snapshot.watched.came]
     batch = [write(bundled, each, np.random.default_rng(2)) for each in (snapshots[0], eventful[-1])]
     seen = []
 
-    def helper(states, is_picture, is_behind, given):
+    def helper(states, is_picture, given):
         assert given is batch
-        assert is_picture.sum() == bundled.encoder.num_tokens * is_behind.sum()
-        seen.append(states)
+        seen.append((states, is_picture))
         ids = torch.nn.utils.rnn.pad_sequence([each.ids for each in batch], batch_first=True)
-        assert is_behind.sum(1).tolist() == [len(each.tokens) for each in batch]
-        assert (ids.roll(1, 1)[is_behind] == bundled.image_id).all()
-        assert (ids[is_behind] != bundled.image_id).all()
+        assert torch.equal(is_picture, ids == bundled.image_id)
         return states[0].sum()
 
     with torch.no_grad():
         loss_of(bundled, batch, "cpu", helper)
-    states = [state.clone().requires_grad_() for state in seen[0]]
-    assert len(states) == bundled.model.config.text_config.num_hidden_layers + 1
-    is_behind = torch.zeros(states[0].shape[:2], dtype=torch.bool)
-    is_picture = torch.zeros_like(is_behind)
+    ((read, is_picture),) = seen
+    assert len(read) == bundled.model.config.text_config.num_hidden_layers + 1
+    assert is_picture.sum() == bundled.encoder.num_tokens * sum(len(each.tokens) for each in batch)
+    states = [state.clone().requires_grad_() for state in read]
+    DigestHelper(bundled.encoder.width)(states, is_picture, batch).backward()
+    behind = is_picture.roll(1, 1) & ~is_picture
+    ends = torch.zeros_like(behind)
     for row, each in enumerate(batch):
-        is_behind[row, : len(each.tokens)] = True
-        is_picture[row, : len(each.tokens) * each.tokens.shape[1]] = True
-    DigestHelper(bundled.encoder.width)(states, is_picture, is_behind, batch).backward()
+        ends[row, each.sources[:, 0]] = True
+    reached = [state.grad.abs().sum(-1) > 0 if state.grad is not None else None for state in states]
+    assert torch.equal(reached[1], is_picture)
+    assert torch.equal(reached[KNOWN_AFTER], behind)
+    assert torch.equal(reached[KNOWN_AFTER + 1], behind | ends)
     asked = [place for place, state in enumerate(states) if state.grad is not None]
     assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1]
 

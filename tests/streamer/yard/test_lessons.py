@@ -4,14 +4,14 @@ from collections import Counter
 
 import numpy as np
 
-from streamer.yard.lessons import draw_exchanges, draw_foreign_exchanges, draw_scene, draw_state
+from streamer.yard.lessons import draw_exchanges, draw_foreign_exchanges, draw_scene
 from streamer.yard.questions import NOT_THE_YARD
-from streamer.yard.world import RARE_KINDS
+from streamer.yard.world import RARE_KINDS, World
 
 
 def test_drawn_states_hold_few_things_mostly_some_and_now_and_then_a_rare_one():
     rng = np.random.default_rng(3)
-    states = [draw_state(rng) for _ in range(600)]
+    states = [World.state_at(*draw_scene(rng)) for _ in range(600)]
     counts = Counter(len(state.things) for state in states)
     kinds = Counter(kind for state in states for kind, _ in state.named())
     assert 0.03 < counts[0] / 600 < 0.4

@@ -10,7 +10,7 @@ import pytest
 
 from streamer.yard.answers import facts_in, name_thing
 from streamer.yard.events import SAME_COMING_SECONDS
-from streamer.yard.lessons import draw_state
+from streamer.yard.lessons import draw_scene
 from streamer.yard.questions import (
     CANNOT_KNOW,
     CLASSES,
@@ -80,7 +80,7 @@ def test_a_note_is_one_line_of_at_most_200_bytes_even_for_a_full_yard():
 def test_what_a_description_names_can_be_read_back():
     rng = np.random.default_rng(0)
     for _ in range(300):
-        state = draw_state(rng)
+        state = World.state_at(*draw_scene(rng))
         assert named_in(describe(state)) == Counter(state.named())
         assert named_in(note(state)) == Counter(state.named())
 
@@ -94,7 +94,7 @@ def test_other_sentences_name_nothing_by_accident():
 def test_every_answer_about_now_is_true_of_its_state(seed):
     rng = np.random.default_rng(seed)
     for _ in range(500):
-        state = draw_state(rng)
+        state = World.state_at(*draw_scene(rng))
         exchange = draw_exchange(state, rng)
         there = Counter(kind for kind, _ in state.named())
         answer = exchange.answer
@@ -113,7 +113,9 @@ def test_every_answer_about_now_is_true_of_its_state(seed):
 
 def test_yes_and_no_are_balanced_so_that_the_question_does_not_tell():
     rng = np.random.default_rng(9)
-    answers = Counter(draw_exchange(draw_state(rng), rng).answer.split(",")[0].split()[0] for _ in range(1500))
+    answers = Counter(
+        draw_exchange(World.state_at(*draw_scene(rng)), rng).answer.split(",")[0].split()[0] for _ in range(1500)
+    )
     assert 0.4 < answers["Yes"] / (answers["Yes"] + answers["No"]) < 0.75
 
 

@@ -7,19 +7,19 @@ from encoders import Preprocessing
 from llm.huggingface import BUNDLED_FOLDER
 from streamer.yard.checkpoint import PARTS_PER_SIDE, PICTURE_SIZE
 from streamer.yard.lessons import FIRST_TRAINING_SEED, draw_scene
+from streamer.yard.picture_pairs import NUM_CONTENTS, NUM_SWITCHES, PicturePairs, collate_pairs, contents_of, label_grid
 from streamer.yard.seeing import LIKENESS_OF_ONE, likeness_loss
-from streamer.yard.sights import NUM_CONTENTS, NUM_LABELS, Sights, collate_sights, contents_of, label_grid
 from streamer.yard.world import World
 
 
-def _sights(num_pictures, seed=5):
+def _pairs(num_pictures, seed=5):
     preprocessing = Preprocessing.from_folder(BUNDLED_FOLDER, size=PICTURE_SIZE)
-    return Sights(preprocessing, side=PARTS_PER_SIDE, seed=seed, num_pictures=num_pictures)
+    return PicturePairs(preprocessing, side=PARTS_PER_SIDE, seed=seed, num_pictures=num_pictures)
 
 
 def test_two_pictures_of_a_pair_are_of_one_yard_and_mostly_alike_in_what_they_show():
-    sights = [_sights(80)[index] for index in range(80)]
-    batch = collate_sights(sights)
+    pictures = [_pairs(80)[index] for index in range(80)]
+    batch = collate_pairs(pictures)
     apart = (batch.contents[0::2] - batch.contents[1::2]).abs().sum(1)
     others = (batch.contents[0:-2:2] - batch.contents[2::2]).abs().sum(1)
     assert torch.nanmedian(apart) < torch.nanmedian(others)
@@ -32,7 +32,7 @@ def test_two_pictures_of_a_pair_are_of_one_yard_and_mostly_alike_in_what_they_sh
 
 
 def test_a_picture_is_the_same_when_drawn_again():
-    one, again = _sights(8)[5], _sights(8)[5]
+    one, again = _pairs(8)[5], _pairs(8)[5]
     assert torch.equal(one.planes, again.planes)
     assert torch.equal(one.contents, again.contents)
 
@@ -42,7 +42,7 @@ def test_contents_count_what_differs():
     state = world.state_at(1_795_262_400.0)
     contents = contents_of(state)
     assert contents.shape == (NUM_CONTENTS,)
-    assert contents[:-3].sum() == len(state.things)
+    assert contents[:-NUM_SWITCHES].sum() == len(state.things)
 
 
 def test_the_label_grid_has_one_mark_per_thing():
@@ -51,8 +51,8 @@ def test_the_label_grid_has_one_mark_per_thing():
         world, time_seconds = draw_scene(rng)
         state = world.state_at(time_seconds)
         grid = label_grid(state, 4)
-        assert grid.shape == (16, NUM_LABELS)
-        assert grid[:, :-3].sum() >= len(set(state.named())) > 0 or not state.things
+        assert grid.shape == (16, NUM_CONTENTS)
+        assert grid[:, :-NUM_SWITCHES].sum() >= len(set(state.named())) > 0 or not state.things
 
 
 def test_the_loss_is_nothing_where_likeness_is_as_contents_make_it_and_ignores_what_is_no_yard():

@@ -13,15 +13,15 @@ from encoders import Preprocessing
 from streamer.yard.foreign import draw_foreign
 from streamer.yard.lessons import FOREIGN_SHARE, draw_scene, weathered
 from streamer.yard.render import render
-from streamer.yard.things import COLOUR_NAMES, HEIGHT, KINDS, RARE_KINDS, WIDTH, YardState
+from streamer.yard.things import HEIGHT, WIDTH, YardState, named
 from streamer.yard.watched import NAMED
 
 NEAR_SECONDS, APART_SECONDS = (0.5, 4.0), (4.0, 60.0)
-_NUM_PAINTED = len(KINDS) * len(COLOUR_NAMES)
-NUM_LABELS = _NUM_PAINTED + len(RARE_KINDS) + 3
-_SWITCHES = (0.5, 0.25, 0.25)
-"""What a difference of gate, lamp and daylight counts, where a thing counts 1."""
-NUM_CONTENTS = len(NAMED) + len(_SWITCHES)
+_SWITCHES = torch.tensor([0.5, 0.25, 0.25])
+"""What a difference of gate, lamp and night counts, where a thing counts 1."""
+NUM_SWITCHES = len(_SWITCHES)
+NUM_CONTENTS = len(NAMED) + NUM_SWITCHES
+"""All that a picture can show: a thing of each name, and the switches."""
 _TALL = {
     "person": 96,
     "dog": 50,
@@ -36,11 +36,11 @@ _TALL = {
 
 
 @dataclass(frozen=True)
-class Sight:
+class PairedPicture:
     """One picture, or a batch of them with a leading dimension.
 
     planes    uint8 [3, S, S]
-    grid      float32 [G * G, NUM_LABELS], which (kind, colour) stands in which part of the picture
+    grid      float32 [G * G, NUM_CONTENTS], what stands in which part of the picture
     contents  float32 [NUM_CONTENTS], how many there are of each name, and the switches; of no yard NaN
     """
 
@@ -48,11 +48,11 @@ class Sight:
     grid: Tensor
     contents: Tensor
 
-    def to(self, device: str) -> Sight:
-        return Sight(self.planes.to(device), self.grid.to(device), self.contents.to(device))
+    def to(self, device: str) -> PairedPicture:
+        return PairedPicture(self.planes.to(device), self.grid.to(device), self.contents.to(device))
 
 
-class Sights(Dataset[Sight]):
+class PicturePairs(Dataset[PairedPicture]):
     """Pictures 2k and 2k + 1 are of one yard at two moments near each other; each is the same for the same `seed`."""
 
     def __init__(self, preprocessing: Preprocessing, *, side: int, seed: int, num_pictures: int) -> None:
@@ -61,7 +61,7 @@ class Sights(Dataset[Sight]):
     def __len__(self) -> int:
         return self._num
 
-    def __getitem__(self, index: int) -> Sight:
+    def __getitem__(self, index: int) -> PairedPicture:
         rng = np.random.default_rng([self._seed, index // 2])
         world, time_seconds = draw_scene(rng)
         low, high = NEAR_SECONDS if rng.random() < 0.5 else APART_SECONDS
@@ -74,23 +74,21 @@ class Sights(Dataset[Sight]):
             pixels = draw_foreign(own, pixels)
         planes = self._preprocessing.resize(torch.from_numpy(weathered(pixels, own))[None])[0]
         if is_foreign:
-            return Sight(planes, torch.zeros(self._side**2, NUM_LABELS), torch.full((NUM_CONTENTS,), torch.nan))
-        return Sight(planes, label_grid(state, self._side), contents_of(state))
+            return PairedPicture(
+                planes, torch.zeros(self._side**2, NUM_CONTENTS), torch.full((NUM_CONTENTS,), torch.nan)
+            )
+        return PairedPicture(planes, label_grid(state, self._side), contents_of(state))
 
 
 def label_grid(state: YardState, side: int) -> Tensor:
-    """float32 [side * side, NUM_LABELS]: 1 where the middle of such a thing stands; the last three hold everywhere."""
-    grid = torch.zeros(side, side, NUM_LABELS)
+    """float32 [side * side, NUM_CONTENTS]: 1 where the middle of such a thing stands; the switches hold everywhere."""
+    grid = torch.zeros(side, side, NUM_CONTENTS)
     for thing in state.things:
         middle = thing.y - _TALL[thing.kind] * thing.scale / 2
         row, column = min(side - 1, int(middle / HEIGHT * side)), min(side - 1, int(thing.x / WIDTH * side))
-        if thing.kind in RARE_KINDS:
-            label = _NUM_PAINTED + RARE_KINDS.index(thing.kind)
-        else:
-            label = KINDS.index(thing.kind) * len(COLOUR_NAMES) + COLOUR_NAMES.index(thing.colour)
-        grid[row, column, label] = 1
-    grid[:, :, -3:] = torch.tensor([state.gate_open, state.lamp_on, state.is_night], dtype=torch.float32)
-    return grid.view(side * side, NUM_LABELS)
+        grid[row, column, NAMED.index(named(thing.kind, thing.colour))] = 1
+    grid[:, :, len(NAMED) :] = _switches(state)
+    return grid.view(side * side, NUM_CONTENTS)
 
 
 def contents_of(state: YardState) -> Tensor:
@@ -98,11 +96,17 @@ def contents_of(state: YardState) -> Tensor:
     contents = torch.zeros(NUM_CONTENTS)
     for name in state.named():
         contents[NAMED.index(name)] += 1
-    switches = (state.gate_open, state.lamp_on, state.is_night)
-    contents[len(NAMED) :] = torch.tensor([on * weight for on, weight in zip(switches, _SWITCHES, strict=True)])
+    contents[len(NAMED) :] = _switches(state) * _SWITCHES
     return contents
 
 
-def collate_sights(sights: list[Sight]) -> Sight:
-    planes, grids, contents = zip(*((sight.planes, sight.grid, sight.contents) for sight in sights), strict=True)
-    return Sight(torch.stack(planes), torch.stack(grids), torch.stack(contents))
+def _switches(state: YardState) -> Tensor:
+    return torch.tensor([state.gate_open, state.lamp_on, state.is_night], dtype=torch.float32)
+
+
+def collate_pairs(pictures: list[PairedPicture]) -> PairedPicture:
+    return PairedPicture(
+        torch.stack([each.planes for each in pictures]),
+        torch.stack([each.grid for each in pictures]),
+        torch.stack([each.contents for each in pictures]),
+    )
