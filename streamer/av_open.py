@@ -19,6 +19,9 @@ from streamer.source import SourceCounts
 __all__ = ["HardwareError", "Opened", "is_finite", "open_container", "try_other_transport_next", "video_stream"]
 
 
+_PLACE_IS_FREE_AFTER_SECONDS = 0.5
+
+
 class HardwareError(Exception):
     """The device that shall decode cannot be used now, though it could when it was looked for."""
 
@@ -57,13 +60,17 @@ def open_container(
 ) -> Opened:
     """Tries TCP and UDP where the transport is "auto". Blocks for at most about twice the open time-out each.
 
+    A camera that refused the first may still hold its place for a moment, and say that it cannot serve: the second is
+    tried once more then.
+
     Raises: CameraError; HardwareError.
     """
     address = url.reveal() if url.scheme else f"file:{check_path(url)}"
     if kind == "device":
         address = address.removeprefix("file:")
     transports = _transports_of(kind, transport, counts)
-    for tried in transports:
+    tries = [*transports, transports[-1]] if len(transports) > 1 else transports
+    for number, tried in enumerate(tries, start=1):
         started = time.monotonic()
         try:
             container = av.open(
@@ -83,7 +90,10 @@ def open_container(
                 waited_seconds=time.monotonic() - started,
                 timeout_seconds=timeout[0],
             )
-            if is_wrong_transport(error) and tried != transports[-1]:
+            if is_wrong_transport(error) and number < len(transports):
+                continue
+            if isinstance(error, av.error.HTTPServerError) and number < len(tries):
+                time.sleep(_PLACE_IS_FREE_AFTER_SECONDS)
                 continue
         else:
             return Opened(container, tried)

@@ -60,8 +60,8 @@ class SlammingServer(_TcpServer):
 class TransportProxy(_TcpServer):
     """Stands before an RTSP server and spoils its transports: as `spoils` says, which may be changed at any time.
 
-    spoils  for "tcp" and "udp": a status, like "400 Bad Request", that answers SETUP; or "silent": it is accepted, and
-            nothing is sent over it
+    spoils  for "tcp" and "udp": a status, like "400 Bad Request", that answers SETUP, "once 503 ..." the first time
+            alone; or "silent": it is accepted, and nothing is sent over it
     tried   the transports that were asked for, in order
     """
 
@@ -104,9 +104,11 @@ class TransportProxy(_TcpServer):
             if fault == "silent":
                 data = re.sub(rb"client_port=\d+-\d+", b"client_port=9-9", data)  # where nobody listens
             elif fault:
+                if fault.startswith("once "):
+                    del self.spoils[self.tried[-1]]
                 sequence = re.search(rb"CSeq: *\d+", data)
                 assert sequence is not None
-                client.sendall(b"RTSP/1.0 %s\r\n%s\r\n\r\n" % (fault.encode(), sequence[0]))
+                client.sendall(b"RTSP/1.0 %s\r\n%s\r\n\r\n" % (fault.removeprefix("once ").encode(), sequence[0]))
                 return
         server.sendall(data)
 

@@ -64,6 +64,25 @@ async def test_a_check_finds_the_transport_that_works(spoil: Spoil) -> None:
     assert report.transport == "udp"
 
 
+async def test_a_camera_that_still_holds_its_only_place_for_the_first_try_is_asked_again(spoil: Spoil) -> None:
+    camera = spoil(tcp="400 Bad Request", udp="once 503 Service Unavailable")
+
+    report = await check_camera(settings(url(camera)))
+
+    assert report.ok
+    assert camera.tried == ["tcp", "udp", "udp"]
+
+
+async def test_a_camera_that_serves_nobody_is_not_asked_for_ever(spoil: Spoil) -> None:
+    camera = spoil(tcp="503 Service Unavailable", udp="503 Service Unavailable")
+
+    report = await check_camera(settings(url(camera)))
+
+    assert report.error is not None
+    assert report.error.code == "refused"
+    assert camera.tried == ["tcp", "udp", "udp"]
+
+
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 async def test_where_tcp_is_accepted_but_silent_udp_is_tried_next(spoil: Spoil, isolation: str) -> None:
     silent, arrived = spoil(tcp="silent"), asyncio.Event()
