@@ -25,6 +25,7 @@ from streamer.yard.histories import Snapshot, load_history
 from streamer.yard.lessons import IGNORED, draw_camera
 from streamer.yard.questions import NothingToAsk, YardQuestion, ask, note, with_typos
 from streamer.yard.shown import shown
+from streamer.yard.side_by_side import positions_and_mask, side_by_side
 from streamer.yard.watched import Watched
 
 QUESTIONS = 16
@@ -193,14 +194,17 @@ def loss_of(
         [each.labels for each in batch], batch_first=True, padding_value=IGNORED
     ).to(device)
     tokens = torch.cat([each.tokens.float() for each in batch]).to(device)
-    positions, mask = attention_of(batch, ids.shape[1])
-    read = model.model.model.text_model(
-        inputs_embeds=model.embed(ids, tokens),
-        attention_mask=mask.to(device),
-        position_ids=positions.to(device),
-        use_cache=False,
-        output_hidden_states=helper is not None,
-    )
+    positions, mask = positions_and_mask([each.starts for each in batch], [len(each.ids) for each in batch])
+    text_model = model.model.model.text_model
+    with side_by_side(text_model):
+        read = text_model(
+            inputs_embeds=model.embed(ids, tokens),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            use_cache=False,
+            output_hidden_states=helper is not None,
+            num_shared=min(each.starts[0] if each.starts else len(each.ids) for each in batch),
+        )
     helped = torch.zeros((), device=device)
     if helper is not None:
         helped = helper(read.hidden_states, ids == model.image_id, batch)
@@ -208,19 +212,3 @@ def loss_of(
     logits = model.model.lm_head(read.last_hidden_state[:, :-1][taught])
     wanted = labels[:, 1:][taught]
     return cross_entropy(logits, wanted), helped, (logits.argmax(-1) == wanted).float().mean()
-
-
-def attention_of(batch: Sequence[Written], length: int) -> tuple[Tensor, Tensor]:
-    """Positions int64 [B, L] and a mask float32 [B, 1, L, L], 0 where a token may look: its memory, its own question.
-
-    Each question stands right behind the memory, whatever stands between.
-    """
-    positions = torch.arange(length).repeat(len(batch), 1)
-    allowed = torch.ones(length, length, dtype=torch.bool).tril().repeat(len(batch), 1, 1)
-    for row, each in enumerate(batch):
-        memory_end = each.starts[0] if each.starts else len(each.ids)
-        for start, stop in zip(each.starts, (*each.starts[1:], len(each.ids)), strict=True):
-            positions[row, start:stop] += memory_end - start
-            allowed[row, start:stop, memory_end:start] = False
-    mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    return positions, mask[:, None]

@@ -14,10 +14,10 @@ from streamer.yard.remembering import (
     MemoryLessons,
     Written,
     asked_ids,
-    attention_of,
     loss_of,
     write,
 )
+from streamer.yard.side_by_side import positions_and_mask, side_by_side
 
 SPANS = (40.0, 400.0)
 
@@ -87,20 +87,30 @@ def test_questions_side_by_side_do_not_see_each_other(snapshots, bundled):
 
 
 def test_the_mask_leaves_each_question_its_memory_and_itself():
-    each = Written(
-        torch.zeros(9, dtype=torch.int64),
-        torch.zeros(9, dtype=torch.int64),
-        (4, 6),
-        torch.empty(0, 1, 1),
-        torch.empty(0, 2),
-        torch.empty(0, 1),
-        torch.empty(0, 1),
-        torch.empty(0, 2),
-    )
-    positions, mask = attention_of([each], 10)
+    positions, mask = positions_and_mask([(4, 6), ()], [9, 10])
     assert positions[0, :9].tolist() == [0, 1, 2, 3, 4, 5, 4, 5, 6]
+    assert positions[1].tolist() == list(range(10))
     assert (mask[0, 0, 7] == 0).tolist() == [True] * 4 + [False] * 2 + [True] * 2 + [False] * 2
     assert (mask[0, 0, 3] == 0).tolist() == [True] * 4 + [False] * 6
+    assert torch.equal(mask[1, 0] == 0, torch.ones(10, 10, dtype=torch.bool).tril())
+
+
+def test_what_is_shared_need_not_be_masked(snapshots, bundled):
+    batch = [write(bundled, each, np.random.default_rng(3)) for each in snapshots[:2]]
+    text_model = bundled.model.model.text_model
+    positions, mask = positions_and_mask([each.starts for each in batch], [len(each.ids) for each in batch])
+    ids = torch.nn.utils.rnn.pad_sequence([each.ids for each in batch], batch_first=True)
+    embedded = bundled.embed(ids, torch.cat([each.tokens.float() for each in batch]))
+    with torch.no_grad():
+        plain = text_model(inputs_embeds=embedded, attention_mask=mask, position_ids=positions).last_hidden_state
+        for num_shared in (1, min(each.starts[0] for each in batch)):
+            with side_by_side(text_model):
+                shared = text_model(
+                    inputs_embeds=embedded, attention_mask=mask, position_ids=positions, num_shared=num_shared
+                ).last_hidden_state
+            for row, each in enumerate(batch):
+                torch.testing.assert_close(shared[row, : len(each.ids)], plain[row, : len(each.ids)], atol=1e-4, rtol=0)
+    assert text_model.config._attn_implementation == "sdpa"
 
 
 def test_short_memories_come_first_and_where_none_is_short_the_longer_ones(snapshots, bundled, tmp_path):
