@@ -15,7 +15,11 @@ from streamer.yard.lessons import FOREIGN_SHARE, draw_scene, weathered
 from streamer.yard.render import render
 from streamer.yard.things import HEIGHT, WIDTH, YardState, named
 from streamer.yard.watched import NAMED
+from streamer.yard.world import World
 
+HARD_TO_SEE = ("person", "dog", "truck", "fallen bicycle", "climber", "smoke")
+HARD_SHARE, HARD_TRIES = 0.75, 3
+"""For so many pairs a moment with one of these is looked for, so often: they are small, or seldom there."""
 NEAR_SECONDS, APART_SECONDS = (0.5, 4.0), (4.0, 60.0)
 _SWITCHES = torch.tensor([0.5, 0.25, 0.25])
 """What a difference of gate, lamp and night counts, where a thing counts 1."""
@@ -63,7 +67,7 @@ class PicturePairs(Dataset[PairedPicture]):
 
     def __getitem__(self, index: int) -> PairedPicture:
         rng = np.random.default_rng([self._seed, index // 2])
-        world, time_seconds = draw_scene(rng)
+        world, time_seconds = _draw_scene(rng)
         low, high = NEAR_SECONDS if rng.random() < 0.5 else APART_SECONDS
         other_seconds = time_seconds + float(rng.uniform(low, high)) * float(rng.choice((-1.0, 1.0)))
         state = world.state_at(other_seconds if index % 2 else time_seconds)
@@ -78,6 +82,18 @@ class PicturePairs(Dataset[PairedPicture]):
                 planes, torch.zeros(self._side**2, NUM_CONTENTS), torch.full((NUM_CONTENTS,), torch.nan)
             )
         return PairedPicture(planes, label_grid(state, self._side), contents_of(state))
+
+
+def _draw_scene(rng: np.random.Generator) -> tuple[World, float]:
+    scenes = [draw_scene(rng)]
+    if rng.random() < HARD_SHARE:
+        while len(scenes) < HARD_TRIES and not _num_hard(*scenes[-1]):
+            scenes.append(draw_scene(rng))
+    return max(scenes, key=lambda scene: _num_hard(*scene))
+
+
+def _num_hard(world: World, time_seconds: float) -> int:
+    return sum(thing.kind in HARD_TO_SEE for thing in world.state_at(time_seconds).things)
 
 
 def label_grid(state: YardState, side: int) -> Tensor:

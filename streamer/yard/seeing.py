@@ -17,10 +17,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from encoders import Preprocessing
 from llm.huggingface import FAMILIES
 from streamer.yard.picture_pairs import NUM_CONTENTS, NUM_SWITCHES, PairedPicture
+from streamer.yard.shown import LEAST_SHARE
 
-PARTS_SHARE, LIKENESS_SHARE, CONTENTS_SHARE = 4.0, 2.0, 2.0
-LEAST_MIXED = 0.2
-"""Where memory merges two, the smaller part has at least so much, if it shall still be seen."""
+PARTS_SHARE, LIKENESS_SHARE, CONTENTS_SHARE = 4.0, 2.0, 6.0
 LIKENESS_OF_ONE = 0.7
 """How alike two pictures shall be of which one shows one thing more; with two things its square."""
 
@@ -51,7 +50,7 @@ class Eyes(nn.Module):
 
     def _contents_loss(self, tokens: Tensor, contents: Tensor) -> Tensor:
         glance = tokens.mean(1)
-        share = torch.rand(len(glance) // 2, 1, device=glance.device) * (1 - 2 * LEAST_MIXED) + LEAST_MIXED
+        share = torch.rand(len(glance) // 2, 1, device=glance.device) * (1 - 2 * LEAST_SHARE) + LEAST_SHARE
         mixed = glance[0::2] * share + glance[1::2] * (1 - share)
         there = torch.cat([contents, torch.maximum(contents[0::2], contents[1::2])])
         known = ~there.isnan().any(1)

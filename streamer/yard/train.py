@@ -90,7 +90,7 @@ def main(
     state_folder: Annotated[Path, typer.Option(help="Where an unfinished run is kept.")] = Path(".train"),
     num_pictures: Annotated[
         int, typer.Option(help="How many pictures to learn to see from; 0: keep the eyes.")
-    ] = 96_000,
+    ] = 320_000,
     num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 1_000,
     num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 4_000,
     device: Device = _DEVICE,

@@ -7,8 +7,17 @@ from encoders import Preprocessing
 from llm.huggingface import BUNDLED_FOLDER
 from streamer.yard.checkpoint import PARTS_PER_SIDE, PICTURE_SIZE
 from streamer.yard.lessons import FIRST_TRAINING_SEED, draw_scene
-from streamer.yard.picture_pairs import NUM_CONTENTS, NUM_SWITCHES, PicturePairs, collate_pairs, contents_of, label_grid
+from streamer.yard.picture_pairs import (
+    HARD_TO_SEE,
+    NUM_CONTENTS,
+    NUM_SWITCHES,
+    PicturePairs,
+    collate_pairs,
+    contents_of,
+    label_grid,
+)
 from streamer.yard.seeing import LIKENESS_OF_ONE, likeness_loss
+from streamer.yard.watched import NAMED
 from streamer.yard.world import World
 
 
@@ -29,6 +38,13 @@ def test_two_pictures_of_a_pair_are_of_one_yard_and_mostly_alike_in_what_they_sh
     assert 0 < is_foreign.sum() < 15
     assert not batch.grid[is_foreign].any()
     assert batch.planes.shape == (80, 3, PICTURE_SIZE, PICTURE_SIZE)
+
+
+def test_most_pictures_show_something_hard_to_see():
+    batch = collate_pairs([_pairs(120)[index] for index in range(120)])
+    hard = [place for place, (kind, _) in enumerate(NAMED) if kind in HARD_TO_SEE]
+    shows_one = (batch.contents[:, hard].nan_to_num() > 0).any(1)
+    assert shows_one.float().mean() > 0.5
 
 
 def test_a_picture_is_the_same_when_drawn_again():
