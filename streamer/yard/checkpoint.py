@@ -24,6 +24,16 @@ NEAR_TOKENS = ((4, 0, 0), (24, 40, 0), (48, 0, 0))
 NEAR_STRENGTH = 12.0
 """How much more, in the exponent, the nearest token counts than a far one."""
 _SLOWEST = 2e-3
+ROTATIONS = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "low_freq_factor": 4.0,
+    "high_freq_factor": 10.0,
+    "original_max_position_embeddings": 4000,
+    "factor": 1000.0,
+}
+"""Planes that turn once in fewer than 400 tokens tell what is near; those that would need more than 1,000 hardly turn,
+so that a head can find the slot that shows a red car however far away it stands."""
 NUMBER_WAVES = (10.0, 12.0, 24.0, 30.0, 60.0, 120.0)
 SPECIAL = {
     "pad_token": "<|endoftext|>",
@@ -89,7 +99,7 @@ def new_model(tokenizer: Any, *, seed: int) -> Any:
             "head_dim": 64,
             "vocab_size": len(tokenizer),
             "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+            "rope_parameters": ROTATIONS,
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
@@ -103,8 +113,9 @@ def new_model(tokenizer: Any, *, seed: int) -> Any:
     )
     model = SmolVLMForConditionalGeneration(config)
     _embed_numbers(model.get_input_embeddings().weight, tokenizer)
-    for layer, widths in zip(model.model.text_model.layers, NEAR_TOKENS, strict=False):
-        _look_near(layer.self_attn, widths, theta=config.text_config.rope_parameters["rope_theta"])
+    text_model = model.model.text_model
+    for layer, widths in zip(text_model.layers, NEAR_TOKENS, strict=False):
+        _look_near(layer.self_attn, widths, text_model.rotary_emb.inv_freq)
     return model
 
 
@@ -127,14 +138,14 @@ def _embed_numbers(weight: Tensor, tokenizer: Any) -> None:
 
 
 @torch.no_grad()
-def _look_near(attention: Any, widths: tuple[int, ...], *, theta: float) -> None:
+def _look_near(attention: Any, widths: tuple[int, ...], speeds: Tensor) -> None:
     """Head k prefers the `widths[k]` tokens before each; 0 leaves it as it is.
 
-    The same bias of query and key in the plane that turns by `speed` per token adds its square times the cosine of the
-    turn. All planes that turn little within `width` agree about the tokens in it, and the fewer the farther one is.
+    The same bias of query and key in a plane that turns by `speeds` [head_dim / 2] per token adds its square times the
+    cosine of the turn. All planes that turn little within `width` agree about the tokens in it, and the fewer the
+    farther one is.
     """
     head_dim = attention.head_dim
-    speeds = theta ** (-torch.arange(0, head_dim, 2) / head_dim)
     for head, width in enumerate(widths):
         if not width:
             continue

@@ -91,8 +91,8 @@ def main(
     num_pictures: Annotated[
         int, typer.Option(help="How many pictures to learn to see from; 0: keep the eyes.")
     ] = 320_000,
-    num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 1_000,
-    num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 4_000,
+    num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 2_000,
+    num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 10_000,
     device: Device = _DEVICE,
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures and questions.")] = 1,
 ) -> None:

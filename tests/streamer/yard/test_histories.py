@@ -157,8 +157,9 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
     assert torch.equal(reached[1], is_picture)
     assert torch.equal(reached[KNOWN_AFTER], behind)
     assert torch.equal(reached[KNOWN_AFTER + 1], behind | ends)
+    assert torch.equal(reached[KNOWN_AFTER + 2], ends)
     asked = [place for place, state in enumerate(states) if state.grad is not None]
-    assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1]
+    assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1, KNOWN_AFTER + 2]
 
 
 def test_a_question_about_what_came_knows_the_slot_that_its_answer_is_from(snapshots, bundled):
