@@ -73,5 +73,5 @@ class DigestHelper(nn.Module):
 
 def _clock_loss(told: Tensor, clock: Tensor) -> Tensor:
     """Of hours and minutes, [K, 24 + 60] against int64 [K, 2]."""
-    hour, minute = told.float().split((24, 60), dim=1)
-    return cross_entropy(hour, clock[:, 0]) + cross_entropy(minute, clock[:, 1])
+    told = told.float()
+    return cross_entropy(told[:, :24], clock[:, 0]) + cross_entropy(told[:, 24:], clock[:, 1])
