@@ -149,7 +149,7 @@ def _look_near(attention: Any, widths: tuple[int, ...], speeds: Tensor) -> None:
     for head, width in enumerate(widths):
         if not width:
             continue
-        planes = torch.nonzero((speeds > _SLOWEST) & (speeds < 2.0 / width)).flatten()
+        planes = torch.nonzero((speeds > _SLOWEST) & (speeds < 1.5 / width)).flatten()
         strength = math.sqrt(NEAR_STRENGTH * math.sqrt(head_dim) / max(1, len(planes)))
         for projection in (attention.q_proj, attention.k_proj):
             projection.bias[head * head_dim + planes] = strength
