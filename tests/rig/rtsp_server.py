@@ -1,10 +1,11 @@
 """A real RTSP server that plays files as live cameras, in real time and for ever; knows nothing of Longwatch.
 
     python rtsp_server.py PORT live=FILE [second=FILE ...] [--auth basic|digest USER PASSWORD] [--corrupt SHARE]
-                          [--protocols tcp|udp]
+                          [--protocols tcp|udp] [--own-feeds]
 
 Packets are demuxed by PyAV and pushed through GStreamer without encoding them again (H.264 and H.265, TCP and UDP).
-All clients of a path share one feed; it starts at the first frame with the first client.
+All clients of a path share one feed; it starts at the first frame with the first client. With --own-feeds each has its
+own, so that one that comes while the feed of the last one is being torn down is not answered 503.
 Prints "listening PORT" when it is ready, and "feed PATH SECONDS" when a feed starts: time.monotonic() of its packet 0.
 """
 
@@ -36,18 +37,18 @@ PIPELINE = (
 
 
 class LiveFactory(GstRtspServer.RTSPMediaFactory):
-    """Makes one shared feed of a file."""
+    """Makes the feeds of a file: one that is shared, or one for each client."""
 
     __gtype_name__ = "LiveFactory"
 
-    def __init__(self, path: str, *, mount: str, corrupt: float) -> None:
+    def __init__(self, path: str, *, mount: str, corrupt: float, own_feeds: bool) -> None:
         super().__init__()
         self.path = path
         self.mount = mount
         self.corrupt = corrupt
         with av.open(path) as container:
             self.codec = {"hevc": "h265"}.get(container.streams.video[0].codec_context.name, "h264")
-        self.set_shared(True)
+        self.set_shared(not own_feeds)
         self.set_suspend_mode(GstRtspServer.RTSPSuspendMode.NONE)
         self.set_latency(100)
 
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--auth", nargs=3, metavar=("KIND", "USER", "PASSWORD"))
     parser.add_argument("--corrupt", type=float, default=0.0, metavar="SHARE")
     parser.add_argument("--protocols", choices=["tcp", "udp"])
+    parser.add_argument("--own-feeds", action="store_true")
     arguments = parser.parse_args()
     random.seed(0)
     Gst.init(None)
@@ -142,7 +144,7 @@ def main() -> None:
     mounts = server.get_mount_points()
     for mount in arguments.mounts:
         path, _, file = mount.partition("=")
-        factory = LiveFactory(file, mount=path, corrupt=arguments.corrupt)
+        factory = LiveFactory(file, mount=path, corrupt=arguments.corrupt, own_feeds=arguments.own_feeds)
         if arguments.protocols:
             factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, arguments.protocols.upper()))
         if arguments.auth:

@@ -63,12 +63,14 @@ def start_rtsp_server(
     auth: tuple[str, str, str] | None = None,
     corrupt: float = 0.0,
     protocols: str | None = None,
+    own_feeds: bool = False,
 ) -> RtspServer:
     """Starts a server and waits until it listens; raises RuntimeError with its own words when it does not."""
     command = [sys.executable, str(RTSP_SERVER), str(port), *(f"{path}={file}" for path, file in mounts.items())]
     command += ["--auth", *auth] if auth else []
     command += ["--corrupt", str(corrupt)] if corrupt else []
     command += ["--protocols", protocols] if protocols else []
+    command += ["--own-feeds"] if own_feeds else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     server = RtspServer(port, process)
     assert process.stdout is not None

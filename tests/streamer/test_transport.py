@@ -30,7 +30,7 @@ def spoil(serve: Servers, clip: Path) -> Iterator[Spoil]:
     proxies: list[TransportProxy] = []
 
     def start(**spoils: str) -> TransportProxy:
-        proxies.append(TransportProxy(serve({"live": clip}).port, spoils=spoils))
+        proxies.append(TransportProxy(serve({"live": clip}, own_feeds=True).port, spoils=spoils))
         return proxies[-1]
 
     yield start
