@@ -35,8 +35,9 @@ class Message(TypedDict):
 def conversation(evidence: Evidence, question: str, *, camera: str, is_current: bool = True) -> list[Message]:
     """The messages that put `question` about `evidence` to a model: one picture part per slot, oldest first.
 
-    Times are the local clock's; a date is written where it differs from the one at the top. The newest slot stands
-    last, right before the question, as "Now" or, where it is stale or not current, as the last picture with its age.
+    Times are the local clock's; a date is written where it differs from the one at the top. Before each span stands how
+    long ago it began. The newest slot stands last, right before the question, as "Now" or, where it is stale or not
+    current, as the last picture with its age.
     """
     today = _date(evidence.now_seconds)
     parts: list[Part] = [_text(f"Camera {camera}, {today}.\n")]
@@ -48,6 +49,8 @@ def conversation(evidence: Evidence, question: str, *, camera: str, is_current: 
         when = _span(slot.start_seconds, slot.end_seconds, today)
         if index == len(evidence.slots) - 1:
             when = _newest(when, evidence, is_current=is_current)
+        else:
+            when = f"{_age(evidence.now_seconds - slot.start_seconds)} ago, {when}"
         parts += [_text(f"{when}: "), PicturePart(type="image"), _text("\n")]
     for gap in gaps:
         parts.append(_text(f"{_span(gap.start_seconds, gap.end_seconds, today)}: not observed.\n"))
@@ -57,7 +60,7 @@ def conversation(evidence: Evidence, question: str, *, camera: str, is_current: 
 
 def longest_slot_text(now_seconds: float, since_seconds: float) -> str:
     """As much text as can stand before a slot's picture, in a prompt that goes back to `since_seconds`."""
-    return f"{_longest_span(now_seconds, since_seconds)}: "
+    return f"99 min ago, {_longest_span(now_seconds, since_seconds)}: "
 
 
 def longest_gap_text(now_seconds: float, since_seconds: float) -> str:
@@ -84,7 +87,7 @@ def _newest(when: str, evidence: Evidence, *, is_current: bool) -> str:
     age_seconds = evidence.frame_age_seconds or 0.0
     if is_current and age_seconds <= STALE_SECONDS:
         return f"Now, {when}"
-    return f"Last picture, {_duration(age_seconds)} old, {when}"
+    return f"Last picture, {_age(age_seconds)} old, {when}"
 
 
 def _text(text: str) -> TextPart:
@@ -113,7 +116,10 @@ def _span(start_seconds: float, end_seconds: float, today: str) -> str:
     return f"{first} to {end:%H:%M:%S}" if start.date() == end.date() else f"{first} to {end:%Y-%m-%d %H:%M:%S}"
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+def _age(seconds: float) -> str:
+    """In two digits, of the unit in which it fits."""
+    seconds = max(0.0, seconds)
+    for unit, length_seconds in (("s", 1.0), ("min", 60.0), ("h", 3600.0)):
+        if seconds < 99.5 * length_seconds:
+            return f"{seconds / length_seconds:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"

@@ -112,7 +112,7 @@ def read_answers(file: Path) -> list[Asked]:
     rows = json.loads(file.read_text())
     return [
         Asked(
-            YardQuestion(**{**question, "also_right": tuple(question["also_right"])}),
+            YardQuestion(**{name: tuple(each) if isinstance(each, list) else each for name, each in question.items()}),
             right,
             {name: (each[0], each[1], each[2]) for name, each in facts.items()},
         )

@@ -19,8 +19,6 @@ PLURAL = {
 NUMBER = ("no", "one", "two", "three", "four", "five")
 RARE_NAMES = {"fallen bicycle": "a fallen bicycle", "climber": "a person on the fence", "smoke": "smoke"}
 
-ONLY_NOW = "I have learned to tell only what is in the yard now."
-"""What the shipped checkpoint says of the past; `make train` teaches to tell it."""
 CANNOT_KNOW = "I cannot know that from the pictures."
 NOT_THE_YARD = "This is not the yard. I know only the built-in yard, so I cannot tell."
 EMPTY = "The yard is empty."

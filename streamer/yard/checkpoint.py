@@ -18,7 +18,7 @@ SCALE_FACTOR = 2
 PARTS_PER_SIDE = 4
 """A picture becomes so many tokens in each direction."""
 VOCABULARY_SIZE = 1024
-PROMPT_TOKENS = 1536
+PROMPT_TOKENS = 2560
 NEAR_TOKENS = ((4, 0, 0), (24, 40, 0), (48, 0, 0))
 """How far before itself each head of the first layers begins to look."""
 NEAR_STRENGTH = 12.0
@@ -70,7 +70,7 @@ def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
         extra_special_tokens=PICTURE_TOKENS,
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
-        model_max_length=2048,
+        model_max_length=4096,
     )
 
 

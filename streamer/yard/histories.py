@@ -28,7 +28,7 @@ SPAN_SECONDS = (40.0, 5400.0)
 NUM_SNAPSHOTS = 12
 GAP_SHARE = 0.12
 LIVELY_SHARE = 0.4
-MAX_SLOTS = (12, 20, 30, 42)
+MAX_SLOTS = (12, 24, 40, 62)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,10 @@ class NothingToAsk(LookupError):  # noqa: N818
 
 @dataclass(frozen=True)
 class YardQuestion:
-    """A question with its true answer; `age_seconds` is how long ago the evidence was that it takes."""
+    """A question with its true answer; `age_seconds` is how long ago the evidence was that it takes.
+
+    told_seconds  when each thing that the answer tells began, in its order; empty where it tells none
+    """
 
     text: str
     klass: str
@@ -41,6 +44,7 @@ class YardQuestion:
     age_seconds: float
     also_right: tuple[str, ...] = ()
     """Other true answers, where a question leaves open which of several comings it means."""
+    told_seconds: tuple[float, ...] = ()
 
 
 def draw_recent(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -57,11 +61,13 @@ def draw_recent(watched: Watched, rng: np.random.Generator, *, held_out: bool) -
     if not minute.came:
         return YardQuestion(text, "recent", NOTHING_CAME, RECENT_SECONDS)
     names = [name_thing(*coming.named) for coming in minute.came]
-    return YardQuestion(text, "recent", sentence(listed(names)), minute.age_seconds(minute.came[0]))
+    age_seconds = minute.age_seconds(minute.came[0])
+    return YardQuestion(text, "recent", sentence(listed(names)), age_seconds, told_seconds=_starts(minute.came))
 
 
 def _recent_did(minute: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
     template = pick(wordings.RECENT_DID.of(held_out=held_out), rng)
+    came: list[Coming] | None = []
     if minute.came and rng.random() < 0.6:
         asked = _one(minute.came, rng).kind, ""
         came = minute.known(asked)
@@ -72,7 +78,8 @@ def _recent_did(minute: Watched, rng: np.random.Generator, *, held_out: bool) ->
     else:
         asked = _absent(minute, rng, painted_share=0.0)
         answer, age_seconds = f"No, I saw {name_with('no', *asked)}.", RECENT_SECONDS
-    return YardQuestion(template.format(a=name_thing(*asked)), "recent", answer, age_seconds)
+    text = template.format(a=name_thing(*asked))
+    return YardQuestion(text, "recent", answer, age_seconds, told_seconds=_starts(came))
 
 
 def draw_past(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -98,13 +105,17 @@ def _did(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQ
     came = _known_ones(watched, _asked_of(_one(watched.came, rng), rng))
     text = pick(wordings.DID.of(held_out=held_out), rng).format(a=name_thing(*came[0]))
     answers = [f"Yes, {at_clock(coming.start_seconds)}." for coming in came[1]]
-    return YardQuestion(text, "past", answers[-1], watched.age_seconds(came[1][-1]), tuple(answers[:-1]))
+    last = came[1][-1]
+    return YardQuestion(
+        text, "past", answers[-1], watched.age_seconds(last), tuple(answers[:-1]), told_seconds=_starts([last])
+    )
 
 
 def _when(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
     asked, coming = _the_only(watched, watched.came, rng)
     text = _about(pick(wordings.WHEN.of(held_out=held_out), rng), asked)
-    return YardQuestion(text, "past", sentence(at_clock(coming.start_seconds)), watched.age_seconds(coming))
+    answer = sentence(at_clock(coming.start_seconds))
+    return YardQuestion(text, "past", answer, watched.age_seconds(coming), told_seconds=_starts([coming]))
 
 
 def _often(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -141,7 +152,7 @@ def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
     text = pick(wordings.FIRST.of(held_out=held_out), rng).format(the=names[0], the_other=names[1])
     first, asked = min(one, other, key=lambda pair: pair[0].start_seconds)
     answer = sentence(f"{name_with('the', *asked)} {at_clock(first.start_seconds)}")
-    return YardQuestion(text, "past", answer, watched.age_seconds(first))
+    return YardQuestion(text, "past", answer, watched.age_seconds(first), told_seconds=_starts([first]))
 
 
 def _last_vehicle(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -152,7 +163,7 @@ def _last_vehicle(watched: Watched, rng: np.random.Generator, *, held_out: bool)
         raise NothingToAsk("two vehicles came at nearly the same time")
     text = pick(wordings.LAST_VEHICLE.of(held_out=held_out), rng)
     answer = sentence(f"{name_thing(*came[-1].named)} {at_clock(came[-1].start_seconds)}")
-    return YardQuestion(text, "past", answer, watched.age_seconds(came[-1]))
+    return YardQuestion(text, "past", answer, watched.age_seconds(came[-1]), told_seconds=_starts(came[-1:]))
 
 
 def _gate_when(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -160,7 +171,8 @@ def _gate_when(watched: Watched, rng: np.random.Generator, *, held_out: bool) ->
     if gate is None:
         raise NothingToAsk("the gate was not opened")
     text = pick(wordings.GATE_WHEN.of(held_out=held_out), rng)
-    return YardQuestion(text, "past", sentence(at_clock(gate.start_seconds)), watched.age_seconds(gate))
+    answer = sentence(at_clock(gate.start_seconds))
+    return YardQuestion(text, "past", answer, watched.age_seconds(gate), told_seconds=_starts([gate]))
 
 
 def draw_duration(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -178,7 +190,8 @@ def draw_duration(watched: Watched, rng: np.random.Generator, *, held_out: bool)
         raise NothingToAsk("it was too short to be measured")
     ended_seconds = min(event.end_seconds, watched.now_seconds)
     answer = sentence(for_duration(length_seconds))
-    return YardQuestion(text, "duration", answer, watched.now_seconds - ended_seconds)
+    age_seconds = watched.now_seconds - ended_seconds
+    return YardQuestion(text, "duration", answer, age_seconds, told_seconds=_starts([event]))
 
 
 def draw_never(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -222,7 +235,12 @@ def draw_summary(watched: Watched, rng: np.random.Generator, *, held_out: bool) 
     facts = [f"{name_thing(*coming.named)} {at_clock(coming.start_seconds)}" for coming in part.came]
     text = pick(wordings.SUMMARY.of(held_out=held_out), rng).format(span=span)
     answer = sentence(listed(facts)) if facts else NOTHING_CAME
-    return YardQuestion(text, "summary", answer, watched.now_seconds - since_seconds)
+    age_seconds = watched.now_seconds - since_seconds
+    return YardQuestion(text, "summary", answer, age_seconds, told_seconds=_starts(part.came))
+
+
+def _starts(told: Sequence[Coming | Event]) -> tuple[float, ...]:
+    return tuple(each.start_seconds for each in told)
 
 
 def _begins_near(watched: Watched, time_seconds: float) -> bool:

@@ -7,6 +7,8 @@ the others. The eyes are fixed: memories were encoded before.
 from __future__ import annotations
 
 import math
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -47,7 +49,8 @@ CLASS_SHARES = {
     "unknowable": 0.04,
     "summary": 0.11,
 }
-TOLD_FROM_A_SLOT = ("recent", "past")
+_NEXT_TOLD = re.compile(r"(?<!Yes), | and ")
+_TIME_TOLD = re.compile(r"\bat (?=\d)", re.IGNORECASE)
 PRESENT = ("now", "now", "now", "unknowable")
 
 
@@ -61,7 +64,7 @@ class Written:
     clock         int64 [S, 2]: hour and minute at which each slot starts
     present       float32 [S, NUM_ASKED]: what each slot shows
     arrived       float32 [S, NUM_ASKED]: what came in it
-    sources       int64 [K, 2]: (where a question ends, the slot that its answer is from), where that is one
+    sources       int64 [K, 2]: (where a thing or its time is told next, the slot in which it came), where that is one
     """
 
     ids: Tensor
@@ -129,14 +132,16 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
     for question in draw_questions(snapshot, truth.watched, rng):
         starts.append(len(ids))
         asked = asked_ids(model, question.text)
-        said = [
-            *model.tokenizer(f" {question.answer}", add_special_tokens=False).input_ids,
-            model.tokenizer.eos_token_id,
-        ]
+        encoded = model.tokenizer(f" {question.answer}", add_special_tokens=False, return_offsets_mapping=True)
+        said = [*encoded.input_ids, model.tokenizer.eos_token_id]
         ids = ids + asked + said
-        slot = _source_of(question, evidence)
-        if slot is not None:
-            sources.append((starts[-1] + len(asked) - 1, slot))
+        answer_start = starts[-1] + len(asked)
+        for place, told in _places_of_told(question.answer, [start - 1 for start, _ in encoded.offset_mapping]):
+            slot = (
+                _slot_that_begins(question.told_seconds[told], evidence) if told < len(question.told_seconds) else None
+            )
+            if slot is not None:
+                sources.append((answer_start + place, slot))
         labels += [IGNORED] * len(asked) + said
     clocks = [datetime.fromtimestamp(slot.start_seconds) for slot in evidence.slots]
     return Written(
@@ -151,12 +156,20 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
     )
 
 
-def _source_of(question: YardQuestion, evidence: Evidence) -> int | None:
-    """The place of the slot with whose start the answer's evidence begins."""
-    if question.klass not in TOLD_FROM_A_SLOT:
-        return None
-    start_seconds = evidence.now_seconds - question.age_seconds
-    is_start = [abs(slot.start_seconds - start_seconds) < 0.01 for slot in evidence.slots]
+def _places_of_told(answer: str, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(token of the answer, number of the thing that is told next): before each thing, and before its time.
+
+    `offsets` of the answer's tokens in its text; -1 is the token before the first.
+    """
+    yield -1, 0
+    for number, found in enumerate(_NEXT_TOLD.finditer(answer), start=1):
+        yield bisect_right(offsets, found.end() - 2) - 1, number
+    for number, found in enumerate(_TIME_TOLD.finditer(answer)):
+        yield bisect_right(offsets, found.start()) - 1, number
+
+
+def _slot_that_begins(seconds: float, evidence: Evidence) -> int | None:
+    is_start = [abs(slot.start_seconds - seconds) < 0.01 for slot in evidence.slots]
     return is_start.index(True) if any(is_start) else None
 
 

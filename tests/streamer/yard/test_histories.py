@@ -1,5 +1,6 @@
 """Memories of training worlds are an agent's memories, and questions side by side are questions alone."""
 
+import re
 from datetime import datetime
 
 import numpy as np
@@ -13,6 +14,7 @@ from streamer.yard.remembering import (
     LONGEST_MEMORIES,
     MemoryLessons,
     Written,
+    _places_of_told,
     asked_ids,
     loss_of,
     write,
@@ -162,16 +164,34 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
     assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1, KNOWN_AFTER + 2]
 
 
-def test_a_question_about_what_came_knows_the_slot_that_its_answer_is_from(snapshots, bundled):
-    num_sources = 0
+def test_each_thing_that_is_told_knows_the_slot_in_which_it_came(snapshots, bundled):
+    num_things, num_times = 0, 0
     for snapshot in snapshots:
         each = write(bundled, snapshot, np.random.default_rng(3))
         ends = (*each.starts[1:], len(each.ids))
         for place, slot in each.sources.tolist():
             end = min(end for end in ends if end > place)
-            answer = bundled.tokenizer.decode(each.ids[place + 1 : end])
+            rest = bundled.tokenizer.decode(each.ids[place + 1 : end])
             began = datetime.fromtimestamp(snapshot.evidence.slots[slot].start_seconds)
-            if " at " in answer.lower() and each.labels[place + 1] >= 0:
-                assert f"{began:%H:%M}" in answer
-                num_sources += 1
-    assert num_sources > 5
+            if clock := re.search(r"\d\d:\d\d", rest):
+                assert clock[0] == f"{began:%H:%M}", rest
+                num_times += clock.start() <= 1
+                num_things += clock.start() > 1 and each.labels[place] >= 0
+    assert num_things > 5
+    assert num_times > 20
+
+
+@pytest.mark.parametrize(
+    ("answer", "places"),
+    [
+        (" A red car.", [(-1, 0)]),
+        (" Yes, a red car and a dog.", [(-1, 0), (5, 1)]),
+        (" At 14:05.", [(-1, 0), (0, 0)]),
+        (" A car at 14:05, a dog at 14:06 and smoke at 15:00.", [(-1, 0), (6, 1), (13, 2), (2, 0), (9, 1), (15, 2)]),
+    ],
+)
+def test_places_before_things_and_times(answer, places):
+    tokens = list(re.finditer(r" ?[A-Za-z]+| ?\d\d|[:.,]", answer))
+    assert list(_places_of_told(answer[1:], [token.start() - 1 for token in tokens])) == places
+    trimmed = [token.start() - 1 + token[0].startswith(" ") for token in tokens]
+    assert list(_places_of_told(answer[1:], trimmed)) == places
