@@ -22,12 +22,15 @@ class VisionEncoder:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        similarity_width: int | None = None,
     ) -> None:
         self._project = project
         self.preprocessing = preprocessing
         self.device = device
         self.dtype = dtype
         blank = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+        self.similarity_width = similarity_width
+        """How many of a token's W channels say how alike two are; None for all."""
         self.num_tokens, self.width = self.encode([blank]).shape[1:]
 
     @torch.inference_mode()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,10 @@ from torch import Tensor
 from encoders import Preprocessing, VisionEncoder
 from llm.base import Piece
 from llm.errors import ModelLoadError, PromptError
+from llm.families import FAMILIES, Family, InstructBlip
 from llm.prompt import Message, conversation, longest_gap_text, longest_slot_text, neutral
+from llm.reading import embed
+from llm.thoughts import MAX_THOUGHT_TOKENS, Thoughts
 from memory import Evidence, Reach
 
 BUNDLED_FOLDER = Path(__file__).parent / "bundled"
@@ -25,48 +27,36 @@ PREFILL_CHUNK_TOKENS = {"cpu": 256, "cuda": 2048}
 ANSWER_TOKENS = 96
 
 
-@dataclass(frozen=True)
-class Family:
-    """What differs between the families of transformers: how a picture is written, and how its tokens are made."""
-
-    picture_text: Callable[[int], str]
-    """Number of tokens N -> the text that stands for a picture in a prompt, N times `<image>` in it."""
-    project: Callable[[Any, Tensor], Tensor]
-    """(model, pixels [B, 3, H, W]) -> tokens [B, N, W]."""
-
-
-def _project_smolvlm(model: Any, pixels: Tensor) -> Tensor:
-    features = model.get_image_features(pixel_values=pixels[:, None], return_dict=True).pooler_output
-    return torch.stack(list(features))
-
-
-def _write_smolvlm(num_tokens: int) -> str:
-    edge = "<fake_token_around_image>"
-    return f"{edge}<global-img>{'<image>' * num_tokens}{edge}"
-
-
-FAMILIES = {
-    "smolvlm": Family(_write_smolvlm, _project_smolvlm),
-    "idefics3": Family(_write_smolvlm, _project_smolvlm),
-}
-
-
 class HuggingFaceModel:
     """One checkpoint, both halves: its vision tower and projector as `encoder`, its language model to answer."""
 
-    def __init__(self, model: Any, tokenizer: Any, preprocessing: Preprocessing, *, name: str, card: dict[str, Any]):
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        family: Family,
+        preprocessing: Preprocessing,
+        *,
+        name: str,
+        card: dict[str, Any],
+    ) -> None:
         self.name = name
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.knows_only: str | None = card.get("knows_only")
         self.model, self.tokenizer = model, tokenizer
-        self._family = FAMILIES[model.config.model_type]
+        self.family = family
         self.encoder = VisionEncoder(
-            lambda pixels: self._family.project(model, pixels), preprocessing, device=self.device, dtype=self.dtype
+            family.project,
+            preprocessing,
+            device=self.device,
+            dtype=self.dtype,
+            similarity_width=family.similarity_width,
         )
-        self.image_id = int(model.config.image_token_id)
+        self.image_id = family.image_id
+        self._picture_text = family.picture_text(family.num_read(self.encoder.num_tokens))
         self._stop_ids = _stop_ids(model, tokenizer)
-        longest = model.config.text_config.max_position_embeddings - ANSWER_TOKENS
+        longest = _longest(model.config) - ANSWER_TOKENS
         self.prompt_budget = min(int(card.get("prompt_tokens", DEFAULT_PROMPT_TOKENS)), longest)
         self._chunk_tokens = PREFILL_CHUNK_TOKENS.get(self.device.type, 2048)
 
@@ -88,7 +78,7 @@ class HuggingFaceModel:
         gaps = reach.num_gaps * len(self._ids(longest_gap_text(now_seconds, since_seconds)))
         newest = len(self._ids("Last picture, 1234 min old, "))
         around = len(self.prompt_ids(conversation(nothing, question, camera=camera))) + newest + gaps
-        picture = len(self._ids(self._family.picture_text(self.encoder.num_tokens)))
+        picture = len(self._ids(self._picture_text))
         each = len(self._ids(longest_slot_text(now_seconds, since_seconds))) + picture + len(self._ids("\n"))
         fits: int = (self.prompt_budget - around) // each
         if fits < 1:
@@ -112,24 +102,29 @@ class HuggingFaceModel:
                 for part in message["content"]
             )
             safe.append({"role": message["role"], "content": [{"type": "text", "text": text}]})
-        try:
-            rendered = self.tokenizer.apply_chat_template(safe, tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:
-            raise PromptError(f"the chat template of {self.name} fails: {error}") from error
-        return self._ids(rendered.replace(mark, self._family.picture_text(self.encoder.num_tokens)))
+        rendered = self._rendered(safe)
+        begins = self.tokenizer.bos_token
+        has_begin = begins is not None and rendered.startswith(begins)
+        text = rendered.replace(mark, self._picture_text)
+        return list(self.tokenizer(text, add_special_tokens=not has_begin).input_ids)
+
+    def _rendered(self, messages: list[dict[str, Any]]) -> str:
+        """By the checkpoint's chat template; where it knows no system, or where there is none, in plain words."""
+        system, user = (message["content"][0]["text"] for message in messages)
+        if self.tokenizer.chat_template is None:
+            return f"{system}\n{user}\nAnswer:"
+        together = [{"role": "user", "content": [{"type": "text", "text": f"{system}\n{user}"}]}]
+        failures: list[str] = []
+        for tried in (messages, together):
+            try:
+                return str(self.tokenizer.apply_chat_template(tried, tokenize=False, add_generation_prompt=True))
+            except TemplateError as error:
+                failures.append(str(error))
+        raise PromptError(f"the chat template of {self.name} fails: {failures[-1]}")
 
     def embed(self, ids: Tensor, tokens: Tensor) -> Tensor:
-        """int64 [B, L] and slots [S, N, W] in order of appearance -> [B, L, D], image ids replaced by the tokens.
-
-        Raises: ValueError where the ids do not hold exactly S x N image ids.
-        """
-        embeds: Tensor = self.model.get_input_embeddings()(ids)
-        places = ids == self.image_id
-        if int(places.sum()) != tokens.shape[0] * tokens.shape[1]:
-            raise ValueError(f"prompt holds {int(places.sum())} image ids, evidence {list(tokens.shape[:2])} tokens")
-        embeds = embeds.clone()
-        embeds[places] = tokens.reshape(-1, tokens.shape[-1]).to(embeds.dtype)
-        return embeds
+        """As `llm.reading.embed`, of this checkpoint."""
+        return embed(self.model, ids, tokens, image_id=self.image_id)
 
     @torch.inference_mode()
     def answer(
@@ -141,31 +136,36 @@ class HuggingFaceModel:
         max_new_tokens: int = ANSWER_TOKENS,
         is_current: bool = True,
     ) -> Iterator[Piece]:
-        """Steps of a greedy answer; each `next()` runs one prefill chunk or one decode step on the device."""
-        from transformers import DynamicCache
+        """Steps of a greedy answer; each `next()` runs one prefill chunk or one decode step on the device.
 
+        What a thinking model thinks is no token of the answer, and `max_new_tokens` does not count it.
+        """
         messages = conversation(evidence, question, camera=camera, is_current=is_current)
         ids = torch.tensor([self.prompt_ids(messages)], device=self.device)
-        embeds = self.embed(ids, evidence.tokens)
-        cache = DynamicCache(config=self.model.config.text_config)
-        chunks = torch.split(embeds, self._chunk_tokens, dim=1)
-        for chunk in chunks[:-1]:
-            self.model(inputs_embeds=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        reading = self.family.reading(ids, self.family.read(evidence.tokens, question))
+        chunks = reading.chunks(self._chunk_tokens)
+        logits = next(chunks)
+        for later in chunks:
             yield Piece("", is_token=False)
-        logits = self.model(inputs_embeds=chunks[-1], past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            logits = later
+        thoughts = Thoughts(self.tokenizer.decode(ids[0, -8:]))
         written: list[int] = []
-        shown = ""
-        for _ in range(max_new_tokens):
+        shown, num_said, num_thought = "", 0, 0
+        while num_said < max_new_tokens and num_thought < MAX_THOUGHT_TOKENS:
             token = int(logits[0, -1].argmax())
             if token in self._stop_ids:
-                return
+                break
             written.append(token)
             text = self.tokenizer.decode(written, skip_special_tokens=True).lstrip()
             piece = "" if text.endswith("\ufffd") else text[len(shown) :]
             shown += piece
-            yield Piece(piece, is_token=True)
-            step = torch.tensor([[token]], device=self.device)
-            logits = self.model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            said = thoughts.take(piece)
+            num_thought += thoughts.is_thinking
+            num_said += not thoughts.is_thinking
+            yield Piece(said, is_token=not thoughts.is_thinking)
+            logits = reading.step(token)
+        if last := thoughts.end():
+            yield Piece(last, is_token=True)
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
@@ -179,6 +179,7 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
     """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     set_verbosity_error()
@@ -188,17 +189,25 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
     folder = _folder(name)
     try:
         config = AutoConfig.from_pretrained(folder)
-        if config.model_type not in FAMILIES:
-            raise ModelLoadError(
-                f"model {name!r} is of family {config.model_type!r}, which is not built yet; "
-                f"use one of: {', '.join(sorted(FAMILIES))}"
-            )
+        kind_of_family = FAMILIES.get(config.model_type, Family)
+        if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+            raise ModelLoadError(_wrong_family(name, config, "which does not read pictures"))
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind).to(where).eval()
-        preprocessing = Preprocessing.from_folder(folder, size=config.vision_config.image_size)
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind, use_safetensors=True).to(where).eval()
+        if not hasattr(model, "get_image_features"):
+            raise ModelLoadError(_wrong_family(name, config, "whose vision tower cannot be run by itself"))
+        family = kind_of_family(model, tokenizer)
+        if isinstance(family, InstructBlip):
+            family.qformer_tokenizer = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
+        preprocessing = Preprocessing.from_folder(folder, size=family.size(config), fit=family.fit)
         card_file = folder / "longwatch.json"
         card = json.loads(card_file.read_text()) if card_file.is_file() else {}
-        loaded = HuggingFaceModel(model, tokenizer, preprocessing, name=name, card=card)
+        try:
+            loaded = HuggingFaceModel(model, tokenizer, family, preprocessing, name=name, card=card)
+        except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if config.model_type in FAMILIES:
+                raise
+            raise ModelLoadError(_wrong_family(name, config, f"which is not known ({error})")) from error
         loaded.max_slots(
             "What is happening?", camera="camera", reach=Reach(0.0, 0.0, 0)
         )  # has a chat template, fits its budget
@@ -236,12 +245,28 @@ def _folder(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]))
+        return Path(
+            snapshot_download(
+                name, allow_patterns=["*.json", "*/*.json", "*.safetensors", "*.jinja", "*.txt", "*/*.txt", "*.model"]
+            )
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelLoadError(
             f"model {name!r} is neither a folder here nor could it be fetched ({type(error).__name__}); "
             "check the name and the network, or give a folder"
         ) from error
+
+
+def _wrong_family(name: str, config: Any, why: str) -> str:
+    return (
+        f"model {name!r} is of family {config.model_type!r}, {why}; families that work: {', '.join(sorted(FAMILIES))}"
+    )
+
+
+def _longest(config: Any) -> int:
+    """Tokens that the language model can read and write at once, as its config says; a T5 does not say."""
+    text = config.get_text_config(decoder=True)
+    return int(getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 512)
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

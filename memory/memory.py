@@ -51,10 +51,17 @@ class Memory:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         policy: PolicyName = "similarity",
+        similarity_width: int | None = None,
     ) -> None:
         self._ring = ShortTermMemory(num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
         self._long_term = LongTermMemory(
-            num_cameras, num_tokens=num_tokens, width=width, dtype=dtype, device=device, policy=policy
+            num_cameras,
+            num_tokens=num_tokens,
+            width=width,
+            dtype=dtype,
+            device=device,
+            policy=policy,
+            similarity_width=similarity_width,
         )
         self._gaps = GapLog(num_cameras)
         self._consolidator = Consolidator(self._ring, self._long_term)

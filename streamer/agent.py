@@ -133,6 +133,7 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
         len(settings.cameras),
         num_tokens=model.encoder.num_tokens,
         width=model.encoder.width,
+        similarity_width=model.encoder.similarity_width,
         max_slots=MAX_EVIDENCE_SLOTS,
         dtype=model.dtype,
         device=model.device,

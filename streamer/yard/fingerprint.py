@@ -84,7 +84,7 @@ def _prompt_facts(evidence: Evidence) -> list[object]:
 
 def _picture_facts(folder: Path) -> list[object]:
     """Of a picture of four plain colours: the same to the last bit on every machine."""
-    preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
+    preprocessing = Preprocessing.from_folder(folder, size=(PICTURE_SIZE, PICTURE_SIZE))
     picture = np.zeros((2 * PICTURE_SIZE, 4 * PICTURE_SIZE, 3), np.uint8)
     picture[:PICTURE_SIZE], picture[:, PICTURE_SIZE:] = (200, 10, 40), (30, 90, 250)
     planes = preprocessing.resize(torch.from_numpy(picture)[None])

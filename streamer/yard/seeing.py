@@ -7,7 +7,6 @@ it is.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from encoders import Preprocessing
-from llm.huggingface import FAMILIES
+from llm.families import FAMILIES
 from streamer.yard.picture_pairs import NUM_CONTENTS, NUM_SWITCHES, PairedPicture
 from streamer.yard.shown import LEAST_SHARE
 
@@ -37,7 +36,7 @@ class Eyes(nn.Module):
         self.projector = model.model.connector
         self.parts = nn.Linear(model.config.text_config.hidden_size, NUM_CONTENTS)
         self.contents = nn.Linear(model.config.text_config.hidden_size, 2 * NUM_CONTENTS)
-        self._project = partial(FAMILIES[model.config.model_type].project, model)
+        self._project = FAMILIES[model.config.model_type](model, tokenizer=None).project
         self._preprocessing = preprocessing
 
     def forward(self, batch: PairedPicture) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from llm.huggingface import FAMILIES, HuggingFaceModel
+from llm.huggingface import HuggingFaceModel
 from streamer.yard.lessons import IGNORED, Lesson
 
 
@@ -40,7 +40,7 @@ def loss_of_pictures(model: HuggingFaceModel, batch: Batch, device: str) -> Tens
     """Of the answers' words; the eyes learn nothing."""
     pixels = model.encoder.preprocessing.normalise(batch.planes.to(device), torch.float32)
     with torch.no_grad():
-        tokens = FAMILIES[model.model.config.model_type].project(model.model, pixels)
+        tokens = model.family.project(pixels)
     ids, labels = batch.ids.to(device), batch.labels.to(device)
     embeds = model.embed(ids, _with_earlier(tokens.float(), batch).flatten(0, 1))
     hidden = model.model.model.text_model(inputs_embeds=embeds, use_cache=False).last_hidden_state

@@ -119,7 +119,7 @@ def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_wo
         tokenizer = train_tokenizer(tokenizer_texts())
         save_tokenizer(tokenizer, folder)
     raw = new_model(tokenizer, seed=SEED).to(device)
-    preprocessing = Preprocessing.from_folder(folder, size=PICTURE_SIZE)
+    preprocessing = Preprocessing.from_folder(folder, size=(PICTURE_SIZE, PICTURE_SIZE))
     eyes = Eyes(raw, preprocessing).to(device)
     optimiser = optimiser_of(eyes)
     first_step = _resume(saved, eyes, optimiser, device)

@@ -54,14 +54,14 @@ def test_the_uint8_resize_agrees_with_the_float_resize_of_other_devices_within_o
 def test_a_folder_says_mean_std_and_resampling(tmp_path):
     config = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3], "resample": 3, "rescale_factor": 0.5}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    read = Preprocessing.from_folder(tmp_path, size=48)
+    read = Preprocessing.from_folder(tmp_path, size=(48, 48))
     assert read == Preprocessing(48, 48, (0.1, 0.2, 0.3), (1, 2, 3), 0.5, "bicubic")
 
 
 def test_a_folder_with_an_unknown_resampling_fails(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"resample": 5}))
     with pytest.raises(ValueError, match=r"resample must be one of .*got 5"):
-        Preprocessing.from_folder(tmp_path, size=48)
+        Preprocessing.from_folder(tmp_path, size=(48, 48))
 
 
 @pytest.mark.parametrize(

@@ -112,10 +112,12 @@ def test_a_folder_without_a_checkpoint_fails(tmp_path):
         load(str(tmp_path))
 
 
-def test_a_family_that_is_not_built_fails_by_name(tmp_path):
+def test_a_family_that_reads_no_pictures_fails_by_name(tmp_path):
     config = LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=16)
     LlamaForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(ModelLoadError, match="family 'llama', which is not built yet; use one of: idefics3, smolvlm"):
+    with pytest.raises(
+        ModelLoadError, match="family 'llama', which does not read pictures; families that work: blip-2, gemma3"
+    ):
         load(str(tmp_path))
 
 
@@ -126,3 +128,30 @@ def test_broken_weights_fail_in_one_line(tmp_path):
     with pytest.raises(ModelLoadError) as failure:
         load(str(tmp_path))
     assert "\n" not in str(failure.value)
+
+
+class _Scripted:
+    """A reading whose model writes what is in the script."""
+
+    def __init__(self, words, size):
+        self._words, self._size = iter(words), size
+
+    def _next(self):
+        return torch.nn.functional.one_hot(torch.tensor([[next(self._words)]]), self._size)
+
+    def chunks(self, _longest):
+        yield self._next()
+
+    def step(self, _token):
+        return self._next()
+
+
+def test_what_a_model_thinks_is_no_part_of_its_answer_nor_counted_in_its_length(bundled, monkeypatch):
+    thought, said = "<think>a car, or two?" * 3 + "</think>", "There is one car."
+    ids = [*bundled._ids(thought), *bundled._ids(said), bundled.tokenizer.eos_token_id]
+    monkeypatch.setattr(bundled.family, "reading", lambda *_: _Scripted(ids, len(bundled.tokenizer)))
+    evidence = _evidence(torch.zeros(1, bundled.encoder.num_tokens, bundled.encoder.width))
+    pieces = list(bundled.answer(evidence, "What?", camera="yard", max_new_tokens=len(bundled._ids(said)) + 3))
+    assert "".join(piece.text for piece in pieces) == said
+    assert "".join(piece.text for piece in pieces if piece.is_token) == said
+    assert sum(not piece.is_token for piece in pieces) > 10

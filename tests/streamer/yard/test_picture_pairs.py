@@ -22,7 +22,7 @@ from streamer.yard.world import World
 
 
 def _pairs(num_pictures, seed=5):
-    preprocessing = Preprocessing.from_folder(BUNDLED_FOLDER, size=PICTURE_SIZE)
+    preprocessing = Preprocessing.from_folder(BUNDLED_FOLDER, size=(PICTURE_SIZE, PICTURE_SIZE))
     return PicturePairs(preprocessing, side=PARTS_PER_SIDE, seed=seed, num_pictures=num_pictures)
 
 
