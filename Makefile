@@ -48,6 +48,7 @@ train: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_pipeline
 	$(BIN)/python -m benchmarks.bench_checkpoint
+	$(BIN)/python -m benchmarks.bench_recall
 	$(BIN)/python -m benchmarks.bench_similarity_merge
 	$(BIN)/python -m benchmarks.bench_capture
 	$(BIN)/python -m benchmarks.readme_table

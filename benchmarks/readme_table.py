@@ -126,11 +126,7 @@ def _checkpoint_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("of the things that are there, named in their colour", f"{figures['recall']:.1%}"),
         ("exact match of its other answers", others),
-        (
-            "exact match after an hour's memory, in wordings that it did not learn (of the past it says that it has "
-            "learned to tell only now)",
-            hour,
-        ),
+        ("exact match after an hour's memory, in wordings that it did not learn", hour),
     ]
 
 
