@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -112,12 +112,17 @@ def read_answers(file: Path) -> list[Asked]:
     rows = json.loads(file.read_text())
     return [
         Asked(
-            YardQuestion(**{name: tuple(each) if isinstance(each, list) else each for name, each in question.items()}),
+            YardQuestion(**_with_tuples(question)),
             right,
             {name: (each[0], each[1], each[2]) for name, each in facts.items()},
         )
         for question, right, facts in rows
     ]
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists alone."""
+    return {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
 
 
 def _questions(

@@ -67,10 +67,10 @@ def draw_recent(watched: Watched, rng: np.random.Generator, *, held_out: bool) -
 
 def _recent_did(minute: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
     template = pick(wordings.RECENT_DID.of(held_out=held_out), rng)
-    came: list[Coming] | None = []
+    came: Sequence[Coming] = ()
     if minute.came and rng.random() < 0.6:
         asked = _one(minute.came, rng).kind, ""
-        came = minute.known(asked)
+        came = minute.known(asked) or ()
         if not came:
             raise NothingToAsk("what came was there before")
         names = [name_thing(*coming.named) for coming in came]
