@@ -150,8 +150,8 @@ class HuggingFaceModel:
             logits = later
         thoughts = Thoughts(self.tokenizer.decode(ids[0, -8:]))
         written: list[int] = []
-        shown, num_said, num_thought = "", 0, 0
-        while num_said < max_new_tokens and num_thought < MAX_THOUGHT_TOKENS:
+        shown, num_said, num_thought, num_held = "", 0, 0, 0
+        while num_said + num_held < max_new_tokens and num_thought < MAX_THOUGHT_TOKENS:
             token = int(logits[0, -1].argmax())
             if token in self._stop_ids:
                 break
@@ -160,8 +160,11 @@ class HuggingFaceModel:
             piece = "" if text.endswith("\ufffd") else text[len(shown) :]
             shown += piece
             said = thoughts.take(piece)
-            num_thought += thoughts.is_thinking
-            num_said += not thoughts.is_thinking
+            num_held += 1
+            if thoughts.is_thinking:  # a mark may take several tokens, which say nothing
+                num_thought, num_held = num_thought + num_held, 0
+            elif said:
+                num_said, num_held = num_said + num_held, 0
             yield Piece(said, is_token=not thoughts.is_thinking)
             logits = reading.step(token)
         if last := thoughts.end():
@@ -196,13 +199,13 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind, use_safetensors=True).to(where).eval()
         if not hasattr(model, "get_image_features"):
             raise ModelLoadError(_wrong_family(name, config, "whose vision tower cannot be run by itself"))
-        family = kind_of_family(model, tokenizer)
-        if isinstance(family, InstructBlip):
-            family.qformer_tokenizer = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
-        preprocessing = Preprocessing.from_folder(folder, size=family.size(config), fit=family.fit)
         card_file = folder / "longwatch.json"
         card = json.loads(card_file.read_text()) if card_file.is_file() else {}
         try:
+            family = kind_of_family(model, tokenizer)
+            if isinstance(family, InstructBlip):
+                family.qformer_tokenizer = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
+            preprocessing = Preprocessing.from_folder(folder, size=family.size(config), fit=family.fit)
             loaded = HuggingFaceModel(model, tokenizer, family, preprocessing, name=name, card=card)
         except (TypeError, ValueError, AttributeError, RuntimeError) as error:
             if config.model_type in FAMILIES:

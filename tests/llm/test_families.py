@@ -126,17 +126,15 @@ def test_an_answer_from_tokens_equals_generate_from_pixels(checkpoints, name, nu
     model = checkpoints(name)
     pictures = _pictures(num_pictures)
 
-    ours = _ours(model, model.encoder.encode(pictures))
-
-    assert ours == _theirs(model, pictures)
-    assert len(set(ours)) > 1
+    assert _ours(model, model.encoder.encode(pictures)) == _theirs(model, pictures)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_it_answers_depends_on_the_pictures(checkpoints, name):
     model = checkpoints(name)
     answers = {tuple(_ours(model, model.encoder.encode(_pictures(2, seed)))) for seed in range(6)}
-    assert len(answers) > 1
+    assert len(answers) > 2
+    assert len({word for answer in answers for word in answer}) > 3
 
 
 @pytest.mark.parametrize("longest", [1, 7, 30])
@@ -184,7 +182,7 @@ def _merged(model, pictures, *, num_cameras, camera, dtype=torch.float32):
         for each in range(num_cameras):
             row = index // 6 if each == camera else -1 - index % 2
             memory.push(each, tokens[row], time_seconds=seconds)
-        if index % 5 == each:
+        if index % 5 == 4:
             memory.consolidate([seconds] * num_cameras)
     return memory.recall(camera, now_seconds=NOON, max_slots=12)
 

@@ -164,9 +164,11 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
     assert asked == [1, KNOWN_AFTER, KNOWN_AFTER + 1, KNOWN_AFTER + 2]
 
 
-def test_each_thing_that_is_told_knows_the_slot_in_which_it_came(snapshots, bundled):
+def test_each_thing_that_is_told_knows_the_slot_in_which_it_came(bundled):
+    """Of memories long enough for lists."""
+    long_ones = draw_history(bundled.encoder, np.random.default_rng([2, 3]), seed=20_002, spans_seconds=(800.0, 1600.0))
     num_things, num_times = 0, 0
-    for snapshot in snapshots:
+    for snapshot in long_ones:
         each = write(bundled, snapshot, np.random.default_rng(3))
         ends = (*each.starts[1:], len(each.ids))
         for place, slot in each.sources.tolist():
