@@ -17,7 +17,7 @@ from llm.reading import (
     Reading,
 )
 
-_GRIDS = {"qwen2_vl": (9, 16), "qwen2_5_vl": (9, 16), "qwen3_vl": (9, 16)}
+_GRIDS = {"qwen2_5_vl": (9, 16), "qwen3_vl": (9, 16)}
 """Rows and columns of tokens for the families that take any size: 16:9 as cameras are, 144 tokens per picture."""
 
 
@@ -120,7 +120,7 @@ class Gemma3(Family):
 
 
 class QwenVL(Family):
-    """Qwen2-VL and Qwen2.5-VL: any size, pixels as rows of patches, rotary positions in three dimensions."""
+    """Qwen2.5-VL: any size, pixels as rows of patches, rotary positions in three dimensions."""
 
     @staticmethod
     def size(config: Any) -> tuple[int, int]:
