@@ -17,7 +17,7 @@ from llm.base import Piece
 from llm.errors import ModelLoadError, PromptError
 from llm.families import FAMILIES, Family, InstructBlip
 from llm.prompt import Message, conversation, longest_gap_text, longest_slot_text, neutral
-from llm.reading import embed
+from llm.reading import Reading, embed
 from llm.thoughts import MAX_THOUGHT_TOKENS, Thoughts
 from memory import Evidence, Reach
 
@@ -25,6 +25,8 @@ BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 DEFAULT_PROMPT_TOKENS = 4096
 PREFILL_CHUNK_TOKENS = {"cpu": 256, "cuda": 2048}
 ANSWER_TOKENS = 96
+ROOM_TOKENS = 64
+"""What stands around the pictures of a prompt is reckoned in steps of so many: most questions get the same slots."""
 
 
 class HuggingFaceModel:
@@ -59,6 +61,8 @@ class HuggingFaceModel:
         longest = _longest(model.config) - ANSWER_TOKENS
         self.prompt_budget = min(int(card.get("prompt_tokens", DEFAULT_PROMPT_TOKENS)), longest)
         self._chunk_tokens = PREFILL_CHUNK_TOKENS.get(self.device.type, 2048)
+        self._last_reading: Reading | None = None
+        """Of an answer that was finished; nobody else uses its cache."""
 
     def max_slots(self, question: str, *, camera: str, reach: Reach) -> int:
         """How many slots of evidence about `reach` fit the budget beside `question` and its gaps.
@@ -78,9 +82,10 @@ class HuggingFaceModel:
         gaps = reach.num_gaps * len(self._ids(longest_gap_text(now_seconds, since_seconds)))
         newest = len(self._ids("Last picture, 1234 min old, "))
         around = len(self.prompt_ids(conversation(nothing, question, camera=camera))) + newest + gaps
+        room = -(-around // ROOM_TOKENS) * ROOM_TOKENS
         picture = len(self._ids(self._picture_text))
         each = len(self._ids(longest_slot_text(now_seconds, since_seconds))) + picture + len(self._ids("\n"))
-        fits: int = (self.prompt_budget - around) // each
+        fits: int = max((self.prompt_budget - room) // each, min(1, (self.prompt_budget - around) // each))
         if fits < 1:
             raise PromptError(
                 f"the question and {reach.num_gaps} gaps take {around} of the {self.prompt_budget} tokens that "
@@ -138,11 +143,21 @@ class HuggingFaceModel:
     ) -> Iterator[Piece]:
         """Steps of a greedy answer; each `next()` runs one prefill chunk or one decode step on the device.
 
-        What a thinking model thinks is no token of the answer, and `max_new_tokens` does not count it.
+        What a thinking model thinks is no token of the answer, and `max_new_tokens` does not count it. A prompt that
+        begins as the last one did is read from where they part.
         """
         messages = conversation(evidence, question, camera=camera, is_current=is_current)
         ids = torch.tensor([self.prompt_ids(messages)], device=self.device)
         reading = self.family.reading(ids, self.family.read(evidence.tokens, question))
+        last, self._last_reading = self._last_reading, None
+        if last is not None:
+            reading.continue_from(last)
+            del last
+        yield from self._written(reading, ids, max_new_tokens)
+        if len(evidence.slots) > 1:  # a note's prompt is no beginning of another
+            self._last_reading = reading
+
+    def _written(self, reading: Reading, ids: Tensor, max_new_tokens: int) -> Iterator[Piece]:
         chunks = reading.chunks(self._chunk_tokens)
         logits = next(chunks)
         for later in chunks:

@@ -26,13 +26,27 @@ class Reading:
         self.is_picture = ids[0] == image_id
         self.tokens = tokens.flatten(0, 1)
         self.cache = self._new_cache()
+        self.num_read = 0
+        """So much of the prompt has been read, from the start."""
+
+    def continue_from(self, earlier: Reading) -> None:
+        """Begin behind what this prompt has in common with `earlier`, which is done with: its cache is taken over.
+
+        Several questions about the same evidence differ only at their ends.
+        """
+        common = min(self._num_common(earlier), earlier.num_read, self.embeds.shape[1] - 1)
+        if common > 0:
+            self.cache, self.num_read = earlier.cache, common
+            self.cache.crop(common - self.cache.get_seq_length())
 
     def chunks(self, longest: int) -> Iterator[Tensor]:
         """Logits [1, 1, V] after each part of the prompt, of at most about `longest` tokens."""
-        start = 0
         for end in self._ends(longest):
-            yield self._forward(self.embeds[:, start:end], start, end)
-            start = end
+            if end > self.num_read:
+                start = self.num_read
+                logits = self._forward(self.embeds[:, start:end], start, end)
+                self.num_read = end
+                yield logits
 
     def step(self, token: int) -> Tensor:
         """Logits [1, 1, V] after one more token."""
@@ -44,6 +58,18 @@ class Reading:
         from transformers import DynamicCache
 
         return DynamicCache(config=self.model.config.get_text_config(decoder=True))
+
+    def _num_common(self, earlier: Reading) -> int:
+        """Tokens at the start that are those of `earlier`; 0 where what was read cannot be cut off at any token."""
+        if not all(layer.__class__.__name__ == "DynamicLayer" for layer in earlier.cache.layers):
+            return 0  # a sliding window has forgotten what stood before
+        length = min(self.embeds.shape[1], earlier.embeds.shape[1])
+        is_other = (self.embeds[0, :length] != earlier.embeds[0, :length]).any(dim=1)
+        is_other |= self.is_picture[:length] != earlier.is_picture[:length]
+        places = (self.is_picture[:length] & earlier.is_picture[:length]).nonzero()[:, 0]
+        if len(places):  # a token may have more channels than an embedding
+            is_other[places] |= (self.tokens[: len(places)] != earlier.tokens[: len(places)]).any(dim=1)
+        return int(is_other.nonzero()[0, 0]) if bool(is_other.any()) else length
 
     def _ends(self, longest: int) -> list[int]:
         length = self.embeds.shape[1]
@@ -110,6 +136,9 @@ class BlockReading(Reading):
     A picture is never cut in two by a chunk.
     """
 
+    def _num_common(self, _earlier: Reading) -> int:
+        return 0
+
     def _ends(self, longest: int) -> list[int]:
         length = self.embeds.shape[1]
         blocks = picture_numbers(self.is_picture).tolist()
@@ -169,6 +198,9 @@ class EncodedReading(Reading):
         from transformers import DynamicCache, EncoderDecoderCache
 
         return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    def _num_common(self, _earlier: Reading) -> int:
+        return 0
 
     def _ends(self, _longest: int) -> list[int]:
         return [self.embeds.shape[1]]

@@ -244,3 +244,51 @@ def test_a_family_that_does_not_work_by_itself_names_those_that_do(tmp_path):
     make_checkpoint(tmp_path, "qwen2_5_vl", config=config)
     with pytest.raises(ModelLoadError, match=r"'qwen2_vl'.*families that work: blip-2, gemma3"):
         load(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_second_question_about_the_same_evidence_is_answered_as_if_it_were_the_first(checkpoints, name):
+    model = checkpoints(name)
+    tokens = model.encoder.encode(_pictures(6))
+    others = model.encoder.encode([*_pictures(4), *_pictures(2, seed=9)])
+
+    def answer(tokens, question):
+        return "".join(piece.text for piece in model.answer(_evidence(tokens), question, camera="yard"))
+
+    asked = [(tokens, QUESTION), (tokens, "How many are there?"), (others, "How many are there?"), (tokens, QUESTION)]
+    after_each_other = [answer(*each) for each in asked]
+    by_themselves = []
+    for each in asked:
+        model._last_reading = None
+        by_themselves.append(answer(*each))
+    assert after_each_other == by_themselves
+
+
+@pytest.mark.parametrize("name", ["smolvlm", "qwen3_vl", "blip-2", "gemma3", "blip-2 with t5"])
+def test_what_two_prompts_have_in_common_is_read_once(checkpoints, name):
+    model = checkpoints(name)
+    tokens = model.encoder.encode(_pictures(6))
+
+    def num_chunks(tokens, question):
+        return sum(not piece.is_token for piece in model.answer(_evidence(tokens), question, camera="yard"))
+
+    chunk_tokens, model._chunk_tokens, model._last_reading = model._chunk_tokens, 16, None
+    try:
+        first = num_chunks(tokens, QUESTION)
+        again = num_chunks(tokens, "How many are there?")
+        others = num_chunks(model.encoder.encode(_pictures(6, seed=8)), QUESTION)
+    finally:
+        model._chunk_tokens = chunk_tokens
+    is_read_anew = name in ("gemma3", "blip-2 with t5")
+    assert others >= first - 6  # what stands before the first picture is the same
+    assert again <= (first + 2 if is_read_anew else first // 3)
+    assert is_read_anew or first > 6
+
+
+def test_an_answer_that_was_broken_off_is_not_gone_on_from(checkpoints):
+    model = checkpoints("smolvlm")
+    tokens = model.encoder.encode(_pictures(6))
+    steps = model.answer(_evidence(tokens), QUESTION, camera="yard")
+    next(steps)
+    steps.close()
+    assert model._last_reading is None

@@ -139,6 +139,9 @@ class _Scripted:
     def _next(self):
         return torch.nn.functional.one_hot(torch.tensor([[next(self._words)]]), self._size)
 
+    def continue_from(self, _earlier):
+        """The script begins at its beginning."""
+
     def chunks(self, _longest):
         yield self._next()
 
