@@ -77,7 +77,12 @@ Sources = Annotated[
     typer.Argument(help="rtsp://, rtsps://, http(s)://, a file, /dev/videoN, or demo://yard?seed=7&speed=1."),
 ]
 Config = Annotated[Path | None, typer.Option(help="A YAML file with cameras, instead of SOURCE.")]
-Model = Annotated[str | None, typer.Option(help="'bundled', a folder with a transformers checkpoint, or OWNER/NAME.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="'bundled', a folder with a transformers checkpoint, OWNER/NAME, or openai:URL#NAME of a server."
+    ),
+]
 Ask = Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")]
 For = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds of the camera's clock to watch for.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per answer on standard output, nothing else.")]
@@ -154,7 +159,7 @@ def _watch(
         from streamer.watch import watch as watch_all
 
         try:
-            model = load_model(settings.model)
+            model = load_model(settings.model, settings.model_budget)
         except ModelError as error:
             _fail(error)
     raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
@@ -201,7 +206,8 @@ def main() -> None:
     plain = logging.StreamHandler()
     plain.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[pretty if _errors.is_terminal else plain])
-    logging.getLogger("streamer").setLevel(logging.INFO)
+    for package in ("streamer", "llm"):
+        logging.getLogger(package).setLevel(logging.INFO)
     try:
         app()
     except SystemExit as done:

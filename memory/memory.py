@@ -153,7 +153,13 @@ class Memory:
         self._note.tokens[0].copy_(view.tokens[place])
         end_seconds = float(view.ends[place])
         slot = EvidenceSlot(
-            "long_term", float(view.starts[place]), end_seconds, int(view.weights[place]), note="", slot_id=slot_id
+            "long_term",
+            float(view.starts[place]),
+            end_seconds,
+            int(view.weights[place]),
+            note="",
+            slot_id=slot_id,
+            picture=self._long_term.picture(camera, slot_id),
         )
         return Evidence(
             camera=camera,

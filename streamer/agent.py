@@ -8,10 +8,14 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from llm.base import LanguageModel
+from llm.base import LanguageModel, Remote, Usage
+from llm.budget import Limits
+from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
 from memory import Memory, MemoryFill
+from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread
 from streamer.errors import ModelError
@@ -19,12 +23,14 @@ from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
 from streamer.secret import redact
-from streamer.settings import Settings
+from streamer.settings import BudgetSettings, Settings
 
 log = logging.getLogger(__name__)
 
 MAX_EVIDENCE_SLOTS = 64
 """Slots of the evidence buffer; a model whose budget holds more reads these many."""
+REMOTE_PAUSES = partial(Backoff, first_seconds=0.5, cap_seconds=30.0)
+"""Between two tries to reach a remote model."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,27 @@ class Agent:
     """A running agent; made by `run_agent`."""
 
     def __init__(
-        self, cameras: Sequence[Camera], *, memory: Memory, perceive: Perceive, remember: Remember, questions: Questions
+        self,
+        cameras: Sequence[Camera],
+        *,
+        memory: Memory,
+        perceive: Perceive,
+        remember: Remember,
+        questions: Questions,
+        model: LanguageModel,
     ) -> None:
         self.cameras = cameras
+        self.model_name = model.name
         self.memory = memory
         self.remember = remember
         self._perceive = perceive
         self._questions = questions
+        self._remote = model if isinstance(model, Remote) else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What a remote model has cost by now; None of one that runs here."""
+        return None if self._remote is None else self._remote.usage
 
     def ask(self, camera: int, question: str) -> Asked:
         """Put a question about a camera. Raises: QuestionError and its kinds, at once."""
@@ -148,23 +168,48 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
             "notes": remember.write_notes_for_ever(),
             "questions": questions.run(),
         }
+        if isinstance(model, Remote):
+            jobs["remote model"] = model.keep_connected()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
             try:
-                yield Agent(cameras, memory=memory, perceive=perceive, remember=remember, questions=questions)
+                yield Agent(
+                    cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model
+                )
             finally:
                 for task in tasks:
                     task.cancel()
 
 
-def load_model(name: str) -> LanguageModel:
-    """Blocks while it loads; call it in a thread. Raises: ModelError, one line that says what to do."""
+def load_model(name: str, budget: BudgetSettings | None = None) -> LanguageModel:
+    """Blocks while it loads; call it in a thread. A remote one is not asked yet, and `budget` is what it may cost.
+
+    Raises: ModelError, one line that says what to do.
+    """
     from llm.huggingface import load
 
     try:
-        return load(name)
+        return _remote_model(name, budget or BudgetSettings()) if name.startswith(SCHEME) else load(name)
     except ModelLoadError as error:
         raise ModelError(redact(str(error))) from error
+
+
+def _remote_model(name: str, budget: BudgetSettings) -> LanguageModel:
+    """The bundled checkpoint's eyes for memory, and a model elsewhere to answer."""
+    from llm.endpoint import Endpoint
+    from llm.huggingface import load
+    from llm.openai_api import RemoteModel
+
+    endpoint = Endpoint.parse(name)
+    bundled = load("bundled")
+    return RemoteModel(
+        endpoint,
+        encoder=bundled.encoder,
+        device=bundled.device,
+        dtype=bundled.dtype,
+        pauses=REMOTE_PAUSES,
+        limits=Limits(calls_per_hour=budget.calls_per_hour, tokens_per_hour=budget.tokens_per_hour),
+    )
 
 
 @asynccontextmanager

@@ -6,17 +6,19 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from llm.base import LanguageModel, Piece
+from llm.base import LanguageModel, Remote, Usage
 from llm.errors import LanguageModelError
 from llm.prompt import MAX_QUESTION_CHARACTERS, STALE_SECONDS
 from memory import Evidence, EvidenceSlot, Memory
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.errors import BusyError, NotReadyError, QuestionError
+from streamer.steps import each_piece
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +53,12 @@ class Answer:
     memory: dict[str, int]
     latency: Latency
     model: str
+    usage: Usage | None = None
+    """Of a remote model: what it has cost by now."""
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object for `--json`; evidence as tier, span and weight."""
+        """One flat object for `--json`; evidence as tier, span and weight; `usage` only of a remote model."""
+        usage = {} if self.usage is None else {"usage": asdict(self.usage)}
         return {
             "camera": self.camera,
             "question": self.question,
@@ -76,6 +81,7 @@ class Answer:
                 "total_seconds": round(self.latency.total_seconds, 4),
             },
             "model": self.model,
+            **usage,
         }
 
 
@@ -92,6 +98,7 @@ class Asked:
     """True where the reader was too slow; the pieces end early, `answer` is whole all the same."""
     _pieces: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(MAX_PIECES_WAITING + 1))
     _done: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _until: asyncio.Timeout | None = None
 
     async def __aiter__(self) -> AsyncIterator[str]:
         while (piece := await self._pieces.get()) is not None:
@@ -102,8 +109,27 @@ class Asked:
         return await asyncio.shield(self._done)
 
     def cancel(self) -> None:
-        """Stop answering at the next step."""
+        """Stop answering at once: a step that runs on the device ends unheard, a remote model's stream is closed."""
         self.is_cancelled = True
+        if self._until is not None:
+            self._until.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def until_cancelled(self) -> AsyncIterator[None]:
+        """Ends the block where the question is withdrawn. Raises: QuestionError."""
+        if self.is_cancelled:
+            raise QuestionError(_WITHDRAWN)
+        try:
+            async with asyncio.timeout(None) as self._until:
+                yield
+        except TimeoutError as error:
+            if not self.is_cancelled:
+                raise
+            raise QuestionError(_WITHDRAWN) from error
+        finally:
+            self._until = None
+        if self.is_cancelled:
+            raise QuestionError(_WITHDRAWN)
 
     def say(self, piece: str) -> None:
         if not piece or self.is_dropped:
@@ -207,8 +233,10 @@ class Questions:
             return QuestionError(f"the model {self._model.name} failed: {type(error).__name__}; see the log")
 
     async def _answer(self, asked: Asked) -> Answer:
-        if asked.is_cancelled:
-            raise QuestionError(_WITHDRAWN)
+        async with asked.until_cancelled():
+            return await self._answer_whole(asked)
+
+    async def _answer_whole(self, asked: Asked) -> Answer:
         watched = self._cameras[asked.camera]
         queue_seconds = time.monotonic() - asked.asked_monotonic_seconds
         evidence = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
@@ -219,13 +247,12 @@ class Questions:
         text = self._foreword(watched, evidence, is_current=is_current)
         asked.say(text)
         first_token_seconds = 0.0
-        while not asked.is_cancelled and (piece := await self._step(steps)) is not None:
-            if piece.is_token and not first_token_seconds:
-                first_token_seconds = time.monotonic() - asked.asked_monotonic_seconds
-            text += piece.text
-            asked.say(piece.text)
-        if asked.is_cancelled:
-            raise QuestionError(_WITHDRAWN)
+        async with aclosing(each_piece(steps, device=self._device, priority=Priority.ANSWER)) as pieces:
+            async for piece in pieces:
+                if piece.is_token and not first_token_seconds:
+                    first_token_seconds = time.monotonic() - asked.asked_monotonic_seconds
+                text += piece.text
+                asked.say(piece.text)
         fill = self._memory.fill(asked.camera)
         total_seconds = time.monotonic() - asked.asked_monotonic_seconds
         return Answer(
@@ -244,6 +271,7 @@ class Questions:
             },
             latency=Latency(queue_seconds, first_token_seconds or total_seconds, total_seconds),
             model=self._model.name,
+            usage=self._model.usage if isinstance(self._model, Remote) else None,
         )
 
     def _freeze(self, asked: Asked) -> Evidence:
@@ -252,9 +280,6 @@ class Questions:
         reach = self._memory.reach(asked.camera, now_seconds=now_seconds)
         max_slots = self._model.max_slots(asked.question, camera=watched.name, reach=reach)
         return self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots)
-
-    async def _step(self, steps: Iterator[Piece]) -> Piece | None:
-        return await self._device.run(Priority.ANSWER, lambda: next(steps, None))
 
     def _foreword(self, camera: Camera, evidence: Evidence, *, is_current: bool) -> str:
         """What is said before any model's words: that the picture is old, that the model knows another world."""

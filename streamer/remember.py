@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 
-from llm.base import LanguageModel, Piece
-from llm.errors import LanguageModelError
+from llm.base import LanguageModel, Steps
+from llm.errors import LanguageModelError, NoNoteError
 from llm.prompt import NOTE_REQUEST
 from memory import Memory
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
+from streamer.steps import each_piece
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,9 @@ class Remember:
                 self._has_waiting.clear()
             try:
                 await self._write_note(camera, slot_id)
+            except NoNoteError as reason:
+                self.num_notes_skipped += 1
+                log.debug("camera %s: %s", self._cameras[camera].name, reason)
             except (LanguageModelError, ValueError, TypeError, RuntimeError) as error:
                 self.num_notes_skipped += 1
                 log.warning("camera %s: no note could be written: %s", self._cameras[camera].name, error)
@@ -98,16 +103,15 @@ class Remember:
             self.num_notes_skipped += 1
             return
         text = ""
-        while True:
-            await self._until_quiet()
-            if (piece := await self._device.run(Priority.NOTE, lambda: next(steps, None))) is None:
-                break
-            text += piece.text
+        noted = each_piece(steps, device=self._device, priority=Priority.NOTE, before=self._until_quiet)
+        async with aclosing(noted) as pieces:
+            async for piece in pieces:
+                text += piece.text
         line = " ".join(text.split())
         if await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line)):
             self.num_notes += 1
 
-    def _begin_note(self, camera: int, slot_id: int) -> Iterator[Piece] | None:
+    def _begin_note(self, camera: int, slot_id: int) -> Steps | None:
         evidence = self._memory.recall_slot(camera, slot_id)
         if evidence is None:
             return None

@@ -25,6 +25,7 @@ from streamer.settings_text import describe, parse_yaml, refuse_not_built, subst
 __all__ = [
     "SCHEMES",
     "ArchiveSettings",
+    "BudgetSettings",
     "CameraKind",
     "CameraSettings",
     "Decode",
@@ -180,10 +181,18 @@ class WebSettings(_Strict):
     token: SecretStr | None = None
 
 
+class BudgetSettings(_Strict):
+    """What a remote model may cost within any hour; notes get at most half of it."""
+
+    calls_per_hour: Annotated[int, Field(ge=1)] = 120
+    tokens_per_hour: Annotated[int, Field(ge=1)] = 200_000
+
+
 class Settings(_Strict):
     """The whole configuration. What this version has not built yet is None and refused by name when set."""
 
-    model: Annotated[str, Field(min_length=1)] = "bundled"
+    model: Annotated[str, Field(min_length=1, repr=False)] = "bundled"
+    model_budget: BudgetSettings = BudgetSettings()
     cameras: Annotated[dict[CameraName, CameraSettings], Field(min_length=1)]
     mqtt: MqttSettings | None = None
     archive: ArchiveSettings | None = None

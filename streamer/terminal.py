@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from llm.base import Usage
 from streamer.agent import Agent, CameraReport
 from streamer.check import CheckReport
 from streamer.console import make_console
@@ -141,7 +142,20 @@ class Terminal:
 def status_text(agent: Agent) -> Text:
     """One line per camera: state, frames per second, newest frame's age, how full the tiers are, bytes."""
     lines = [_camera_text(agent.report(camera), agent.memory.nbytes) for camera in range(len(agent.cameras))]
+    if agent.usage is not None:
+        lines.append(_remote_text(agent.model_name, agent.usage))
     return Text("\n").join(lines)
+
+
+def _remote_text(name: str, usage: Usage) -> Text:
+    """Whether a remote model is there, and what it cost within the last hour of what it may."""
+    states = {None: ("trying", "yellow"), True: ("up", "green"), False: ("down", "red")}
+    state, style = states[usage.is_up]
+    return Text.assemble(
+        (f"● {name} {state}", style),
+        f" · {usage.calls_last_hour} of {usage.calls_per_hour} calls · {usage.tokens_last_hour:,} of "
+        f"{usage.tokens_per_hour:,} tokens this hour",
+    )
 
 
 def _camera_text(report: CameraReport, nbytes: int) -> Text:

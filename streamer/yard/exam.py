@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from llm.base import LanguageModel
+from llm.base import LocalModel
 from memory import Evidence, Memory, PolicyName
 from streamer.yard.questions import (
     CLASSES,
@@ -71,7 +71,7 @@ class ExamResult(_Counts):
 
 
 def examine(
-    model: LanguageModel,
+    model: LocalModel,
     seeds: Iterable[int],
     *,
     frames_per_world: int = 24,
@@ -124,7 +124,7 @@ class ClassResult(_Counts):
 
 
 def examine_memory(
-    model: LanguageModel,
+    model: LocalModel,
     seeds: Iterable[int],
     *,
     span_seconds: float,
@@ -169,18 +169,18 @@ def _fair(
             continue
 
 
-def answer_from(model: LanguageModel, memory: Memory, question: str, now_seconds: float) -> str:
+def answer_from(model: LocalModel, memory: Memory, question: str, now_seconds: float) -> str:
     """The whole answer about the first camera of `memory`."""
     slots = model.max_slots(question, camera=_CAMERA, reach=memory.reach(0, now_seconds=now_seconds))
     return answer_to(model, memory.recall(0, now_seconds=now_seconds, max_slots=slots), question)
 
 
-def answer_to(model: LanguageModel, evidence: Evidence, question: str) -> str:
+def answer_to(model: LocalModel, evidence: Evidence, question: str) -> str:
     """The whole answer from `evidence`."""
     return "".join(piece.text for piece in model.answer(evidence, question, camera=_CAMERA, max_new_tokens=96))
 
 
-def memory_for(model: LanguageModel, *, policy: PolicyName = "similarity") -> Memory:
+def memory_for(model: LocalModel, *, policy: PolicyName = "similarity") -> Memory:
     """An agent's memory of one camera."""
     return Memory(
         1,
@@ -193,7 +193,7 @@ def memory_for(model: LanguageModel, *, policy: PolicyName = "similarity") -> Me
     )
 
 
-def _watched(model: LanguageModel, world: World, now_seconds: float, num_frames: int) -> tuple[Memory, YardState]:
+def _watched(model: LocalModel, world: World, now_seconds: float, num_frames: int) -> tuple[Memory, YardState]:
     memory = memory_for(model)
     times = [now_seconds - age / SAMPLING_FPS for age in reversed(range(num_frames))]
     tokens = model.encoder.encode([render(world.state_at(time_seconds)) for time_seconds in times])
