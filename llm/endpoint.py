@@ -43,12 +43,12 @@ class Endpoint:
             port = parts.port
         except ValueError:
             raise ModelLoadError(f"the address of the remote model cannot be read; expected like {_EXAMPLE}") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ModelLoadError(f"a remote model has an http:// or https:// address, like {_EXAMPLE}")
         if "#" in address or "@" in parts.path:
             raise ModelLoadError(
                 "the key in the address of the remote model has to be percent-encoded: # is %23, / %2F"
             )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ModelLoadError(f"a remote model has an http:// or https:// address, like {_EXAMPLE}")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         authority = host if port is None else f"{host}:{port}"
         return cls(

@@ -204,12 +204,14 @@ class Connection:
         return fault_of_status(500, self._said(error), {})
 
     def _said(self, error: APIError) -> str:
-        """The server's own sentence, out of what the library makes of it."""
+        """The server's own sentence, out of what the library makes of it, with its word for the error."""
+        code = error.code or error.type or ""
+        code = f" [{code}]" if code and not code.isdecimal() else ""
         body = error.body
         for key in ("error", "message", "detail"):
             if isinstance(body, dict) and body.get(key):
                 body = body[key]
-        return self.endpoint.redact(str(body if body else error.message))
+        return self.endpoint.redact(str(body if body else error.message) + code)
 
 
 def _delta(event: Any) -> Delta:
