@@ -1,4 +1,7 @@
-"""The line to a server: whether it answers, what models it has, and one streamed completion; it knows no evidence."""
+"""The line to a server: whether it answers, what models it has, and one streamed completion; it knows no evidence.
+
+Importing this takes most of a second, for the client library: import it where a remote model is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import httpx2
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI
 
 from llm.endpoint import Endpoint
 from llm.remote_faults import Kind, RemoteFault, fault_of_status
-
-if TYPE_CHECKING:
-    from openai import APIError, AsyncOpenAI
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +89,6 @@ class Connection:
 
     async def models(self) -> list[str]:
         """What the server says that it has. Raises: RemoteFault."""
-        from openai import APIError
-
         try:
             async with asyncio.timeout(self._patience.list_models):
                 page = await self._client.models.list()
@@ -102,8 +103,6 @@ class Connection:
 
         Leaving closes the connection, so that the server stops. Raises: RemoteFault.
         """
-        from openai import APIError
-
         loop, patience = asyncio.get_running_loop(), self._patience
         first_by = min(first_by, loop.time() + patience.first_token)
         began = loop.time()
@@ -146,11 +145,8 @@ class Connection:
 
     @property
     def _client(self) -> AsyncOpenAI:
-        """Opened where it is first needed: importing the library takes most of a second."""
+        """Opened where it is first needed, within the event loop that uses it."""
         if self._open is None:
-            import httpx2
-            from openai import AsyncOpenAI
-
             self._open = AsyncOpenAI(
                 base_url=self.endpoint.base_url,
                 api_key=self.endpoint.key or "none",
@@ -192,8 +188,6 @@ class Connection:
         return RemoteFault(kind, message)
 
     def _fault(self, error: APIError, *, is_open: bool = False, has_begun: bool = False) -> RemoteFault:
-        from openai import APIConnectionError, APIStatusError
-
         if isinstance(error, APIStatusError):
             return fault_of_status(error.status_code, self._said(error), error.response.headers)
         if isinstance(error, APIConnectionError):
