@@ -62,8 +62,8 @@ class Endpoint:
         return f"{SCHEME}{self.base_url}#{self.model}"
 
     def redact(self, text: str) -> str:
-        """`text` of a server or a library in one line, without the key and without what stood in the query."""
+        """`text` of a server or a library in one printable line, without the key and what stood in the query."""
         secrets = {self.key, *self.query.values()}
         for secret in sorted(secrets | {quote(one, safe="") for one in secrets}, key=len, reverse=True):
             text = text.replace(secret, HIDDEN) if secret else text
-        return " ".join(text.split())
+        return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -33,7 +33,7 @@ class Patience:
 
     connect: float = 5.0
     list_models: float = 10.0
-    first_token: float = 45.0
+    first_token: float = 60.0
     between_tokens: float = 15.0
     total: float = 60.0
     lost: float = 10.0
@@ -214,9 +214,9 @@ def _delta(event: Any) -> Delta:
     said = getattr(choice, "delta", None)
     text = getattr(said, "content", None) or ""
     thought = getattr(said, "reasoning_content", None) or getattr(said, "reasoning", None) or ""
-    usage = event.usage
+    usage = getattr(event, "usage", None)
     return Delta(
-        text=text or str(thought),
+        text="".join(char for char in text or str(thought) if char.isprintable() or char in "\n\t"),
         is_thought=bool(thought) and not text,
         finish_reason=getattr(choice, "finish_reason", None),
         prompt_tokens=getattr(usage, "prompt_tokens", None),

@@ -42,7 +42,7 @@ from tests.rig.serving import (
 
 REACH = Reach(0.0, 0.0, 0)
 QUESTION = "What is in the yard now?"
-SOON = Patience(connect=1, list_models=2, first_token=2, between_tokens=1, total=4, lost=1, answer=10)
+SOON = Patience(connect=5, list_models=10, first_token=10, between_tokens=2, total=10, lost=1, answer=20)
 Make = Callable[..., RemoteModel]
 
 
@@ -79,7 +79,7 @@ async def kept(model: RemoteModel) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def until(condition: Callable[[], bool], *, within_seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, within_seconds: float = 60.0) -> None:
     async with asyncio.timeout(within_seconds):
         while not condition():  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.02)
@@ -163,7 +163,7 @@ async def test_a_real_server_that_comes_after_the_agent_is_found_and_one_that_is
         began = time.monotonic()
         with pytest.raises(RemoteError, match=r"cannot be reached .*is the server running"):
             await said(model)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
         with await asyncio.to_thread(_Started, transformers_serve(tmp_path, port=port)) as server:
             await until(lambda: model.usage.is_up is True)
             assert await said(model)
@@ -308,7 +308,7 @@ async def test_a_wait_that_is_too_long_is_told_at_once(make: Make) -> None:
         began = time.monotonic()
         with pytest.raises(RemoteError, match=r"is busy .*ask again in 600 s"):
             await said(make(server.address()))
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
 
 
 async def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(make: Make) -> None:
@@ -316,7 +316,7 @@ async def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(mak
     began = time.monotonic()
     with pytest.raises(RemoteError, match="cannot be reached"):
         await said(model)
-    assert 1 < time.monotonic() - began < 3
+    assert 1 < time.monotonic() - began < 10
     assert model.budget.num_calls == 0
 
 
@@ -324,13 +324,13 @@ async def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(mak
 async def test_no_word_in_time_is_told(make: Make, late: Reply) -> None:
     async with stand_in(late) as server:
         with pytest.raises(RemoteError, match=r"gave no answer \(no word within 2 s\)"):
-            await said(make(server.address()))
-        await asyncio.wait_for(server.broken_off.wait(), 5)
+            await said(make(server.address(), patience=Patience(first_token=2)))
+        await asyncio.wait_for(server.broken_off.wait(), 10)
 
 
 async def test_a_stall_between_words_is_told(make: Make) -> None:
     async with stand_in(says("A ", "car", pause_seconds=20)) as server:
-        with pytest.raises(RemoteError, match=r"broke off in the midst of the answer \(no word within 1 s\)"):
+        with pytest.raises(RemoteError, match=r"broke off in the midst of the answer \(no word within 2 s\)"):
             await said(make(server.address()))
 
 
@@ -389,6 +389,15 @@ async def test_thoughts_are_kept_out(make: Make, thinking: Reply) -> None:
         assert await said(make(server.address())) == "A car."
 
 
+async def test_what_would_steer_a_terminal_is_left_out(make: Make) -> None:
+    async with stand_in(says("A \x1b[2Jcar.\n", "Two.\x07"), refuses(400, "\x1b[2Jno")) as server:
+        model = make(server.address())
+        assert await said(model) == "A [2Jcar.\nTwo."
+        with pytest.raises(RemoteError) as caught:
+            await said(model)
+    assert str(caught.value).isprintable()
+
+
 async def test_a_model_that_only_thinks_is_given_more_room(make: Make) -> None:
     thinks = says(*[{"reasoning_content": "hm "}] * 12, finish="length")
     async with stand_in(thinks, says("A car.")) as server:
@@ -404,13 +413,13 @@ async def test_an_answer_that_is_left_closes_its_stream(make: Make) -> None:
             async for piece in steps:
                 if piece.text:
                     break
-        await asyncio.wait_for(server.broken_off.wait(), 5)
+        await asyncio.wait_for(server.broken_off.wait(), 10)
 
 
 async def test_a_server_that_does_not_stop_is_left_at_the_longest_answer(make: Make) -> None:
     async with stand_in(chatters) as server:
         assert await said(make(server.address()), max_new_tokens=5) == "word " * 5
-        await asyncio.wait_for(server.broken_off.wait(), 5)
+        await asyncio.wait_for(server.broken_off.wait(), 10)
 
 
 async def test_the_hour_s_calls_are_a_hard_cap_and_what_is_over_it_is_not_sent(make: Make) -> None:
@@ -515,4 +524,4 @@ def test_importing_the_agent_imports_no_client() -> None:
     import sys
 
     code = "import sys, streamer.agent; sys.exit('openai' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0

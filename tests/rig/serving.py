@@ -176,6 +176,16 @@ def says(
     return reply
 
 
+def says_after(event: asyncio.Event, *pieces: str) -> Reply:
+    """Words once the test allows them."""
+
+    async def reply(writer: asyncio.StreamWriter, request: Request) -> None:
+        await event.wait()
+        await says(*pieces)(writer, request)
+
+    return reply
+
+
 def refuses(status: int, body: str | dict[str, Any], *, headers: dict[str, str] | None = None) -> Reply:
     async def reply(writer: asyncio.StreamWriter, _request: Request) -> None:
         await _send(writer, status, body if isinstance(body, str) else json.dumps(body), headers or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,8 +20,9 @@ from streamer.agent import Agent, load_model, run_agent
 from streamer.device import Priority
 from streamer.errors import ModelError, QuestionError
 from streamer.settings import BudgetSettings, settings_from_sources
+from streamer.terminal import status_text
 from tests.llm.tiny_served import make_seeing_checkpoint
-from tests.rig.serving import Reply, StandIn, chatters, hangs, refuses, says, stand_in, transformers_serve
+from tests.rig.serving import Reply, StandIn, chatters, hangs, refuses, says, says_after, stand_in, transformers_serve
 from tests.streamer.watching import holds
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "run_stream.py")]
@@ -36,24 +38,24 @@ async def watching(server: StandIn, source: str = "demo://yard?seed=7&speed=1&li
 
 
 async def test_frames_are_encoded_and_the_device_is_free_while_a_server_thinks() -> None:
-    async with stand_in(says("A car.", first_pause_seconds=4)) as server, watching(server) as agent:
+    may_answer = asyncio.Event()
+    async with stand_in(says_after(may_answer, "A car.")) as server, watching(server) as agent:
         asked = agent.ask(0, QUESTION)
-        before, waits = agent.report(0).num_seen, []
-        for _ in range(30):
-            began = time.monotonic()
+        await holds(lambda: bool(server.requests), within_seconds=30)
+        before, began = agent.report(0).num_encoded, time.monotonic()
+        await holds(lambda: agent.report(0).num_encoded >= before + 6, within_seconds=60)
+        async with asyncio.timeout(30):  # a job of the lowest priority comes to its turn too
             await agent._questions._device.run(Priority.NOTE, lambda: None)
-            waits.append(time.monotonic() - began)
-            await asyncio.sleep(0.1)
         assert not asked._done.done()
-        assert agent.report(0).num_seen - before >= 10
-        assert sorted(waits)[len(waits) // 2] < 0.5
+        waited_seconds = time.monotonic() - began
+        may_answer.set()
         answer = await asked.answer()
         assert answer.answer == "A car."
-        assert answer.latency.first_token_seconds > 3
+        assert answer.latency.first_token_seconds > waited_seconds
         assert answer.model == f"openai:http://127.0.0.1:{server.port}/v1#tiny"
-        assert answer.usage == agent.usage
+        status = status_text(agent).plain  # a note may have been written meanwhile
+        assert re.search(rf"127\.0\.0\.1:{server.port}/v1#tiny up · \d of 120 calls · \d+ of 200,000 tokens", status)
         assert answer.usage is not None
-        assert answer.usage.calls >= 1
         assert answer.usage.is_up
         assert "s3cr3t" not in json.dumps(answer.to_json())
         assert all(slot.picture for slot in answer.evidence)
@@ -71,9 +73,9 @@ async def test_a_question_that_is_withdrawn_closes_the_stream_at_once(reply: Rep
         began = time.monotonic()
         asked.cancel()
         with pytest.raises(QuestionError, match="withdrawn"):
-            await asyncio.wait_for(asked.answer(), 2)
-        await asyncio.wait_for(server.broken_off.wait(), 2)
-        assert time.monotonic() - began < 2
+            await asyncio.wait_for(asked.answer(), 5)
+        await asyncio.wait_for(server.broken_off.wait(), 5)
+        assert time.monotonic() - began < 5
         server.replies[:] = [says("Now.")]
         assert (await agent.ask(0, QUESTION).answer()).answer == "Now."
 
@@ -84,10 +86,10 @@ async def test_leaving_in_the_middle_of_a_remote_answer_closes_everything() -> N
             asked = agent.ask(0, QUESTION)
             await holds(lambda: bool(server.requests))
             began = time.monotonic()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
         with pytest.raises(QuestionError, match="stopped before"):
             await asked.answer()
-        await asyncio.wait_for(server.broken_off.wait(), 2)
+        await asyncio.wait_for(server.broken_off.wait(), 5)
 
 
 async def test_notes_are_written_from_pictures_within_their_share() -> None:
@@ -95,9 +97,10 @@ async def test_notes_are_written_from_pictures_within_their_share() -> None:
     async with stand_in(says("A red car waits.")) as server, watching(server, source) as agent:
         await holds(lambda: bool(agent.remember.num_notes), within_seconds=30)
         assert len(server.requests[0].pictures) == 1
-        async with asyncio.timeout(20):  # until the slot is older than the ring
-            while not any(slot.note for slot in (await agent.ask(0, QUESTION).answer()).evidence):
-                await asyncio.sleep(0.1)
+        for _ in range(80):  # until the slot is older than the ring
+            if any(slot.note for slot in (await agent.ask(0, QUESTION).answer()).evidence):
+                break
+            await asyncio.sleep(0.3)
         assert "(A red car waits.)" in server.requests[-1].text
         await holds(lambda: bool(agent.remember.num_notes_skipped))
         assert agent.remember.num_notes == 1  # the next one is due in a minute

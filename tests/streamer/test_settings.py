@@ -240,3 +240,10 @@ def test_what_a_remote_model_may_cost_is_set_and_its_key_is_not_shown(tmp_path):
     file.write_text("model_budget: {calls_per_hour: 0}\ncameras: {front: demo://yard}\n")
     with pytest.raises(SettingsError, match=r"model_budget\.calls_per_hour"):
         load_settings(file)
+
+
+def test_a_key_from_the_environment_is_encoded_where_it_stands_in_a_remote_model_s_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_KEY", "s3/cr#3t")
+    file = tmp_path / "cameras.yaml"
+    file.write_text("model: 'openai:http://${MODEL_KEY}@h/v1#m'\ncameras: {front: demo://yard}\n")
+    assert load_settings(file).model == "openai:http://s3%2Fcr%233t@h/v1#m"
