@@ -115,7 +115,7 @@ class Connection:
             raise self._fault(error) from error
         self._mark(True, "")
         has_begun = has_ended = False
-        until, waited = first_by, first_by - began
+        until, why = first_by, f"(no word within {first_by - began:.0f} s)"
         try:
             while True:
                 try:
@@ -123,7 +123,7 @@ class Connection:
                         event = await anext(events, None)
                 except TimeoutError as error:
                     kind: Kind = "broken_off" if has_begun else "slow"
-                    raise RemoteFault(kind, f"(no word within {waited:.0f} s)") from error
+                    raise RemoteFault(kind, why) from error
                 except APIError as error:
                     raise self._fault(error, is_open=True, has_begun=has_begun) from error
                 except ValueError as error:
@@ -134,8 +134,9 @@ class Connection:
                 if not has_begun and delta.text:
                     has_begun, last_by = True, loop.time() + patience.answer
                 if has_begun:
-                    until = min(loop.time() + patience.between_tokens, last_by)
-                    waited = until - loop.time()
+                    until, why = loop.time() + patience.between_tokens, f"(no word for {patience.between_tokens:.0f} s)"
+                    if until > last_by:
+                        until, why = last_by, f"(not at its end after {patience.answer:.0f} s)"
                 has_ended |= delta.finish_reason is not None
                 yield delta
         finally:

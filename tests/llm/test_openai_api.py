@@ -330,8 +330,14 @@ async def test_no_word_in_time_is_told(make: Make, late: Reply) -> None:
 
 async def test_a_stall_between_words_is_told(make: Make) -> None:
     async with stand_in(says("A ", "car", pause_seconds=20)) as server:
-        with pytest.raises(RemoteError, match=r"broke off in the midst of the answer \(no word within 2 s\)"):
+        with pytest.raises(RemoteError, match=r"broke off in the midst of the answer \(no word for 2 s\)"):
             await said(make(server.address()))
+
+
+async def test_an_answer_that_does_not_end_in_time_is_told(make: Make) -> None:
+    async with stand_in(chatters) as server:
+        with pytest.raises(RemoteError, match=r"broke off .*not at its end after 1 s"):
+            await said(make(server.address(), patience=Patience(answer=1)), max_new_tokens=100_000)
 
 
 async def test_half_a_stream_is_told(make: Make) -> None:
