@@ -104,6 +104,7 @@ class RemoteModel:
         if is_note and (self._connection.is_up is not True or not self._manners.most_pictures):
             raise NoNoteError("no note without a server that sees")
         loop, pauses, num_tries = asyncio.get_running_loop(), self._pauses(), 0
+        before: RemoteFault | None = None
         is_lost = self._connection.is_up is False
         first_by = loop.time() + (self._patience.lost if is_lost else self._patience.total)
         while True:
@@ -132,7 +133,9 @@ class RemoteModel:
                 pause_seconds = max(pauses.next_seconds(), fault.retry_after_seconds or 0.0)
                 may_pass = fault.kind in ("unreachable", "busy", "failed") and num_tries < MAX_TRIES
                 if not may_pass or loop.time() + pause_seconds >= first_by:
-                    raise await self._told(fault) from fault
+                    cause = before if before is not None and fault.kind == "slow" else fault  # that one was cut short
+                    raise await self._told(cause) from fault
+                before = fault
                 await asyncio.sleep(pause_seconds)
             else:
                 return

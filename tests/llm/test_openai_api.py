@@ -320,6 +320,13 @@ async def test_a_server_that_cannot_be_reached_is_tried_until_the_time_is_up(mak
     assert model.budget.num_calls == 0
 
 
+async def test_where_the_last_try_is_cut_short_what_failed_before_is_told(make: Make) -> None:
+    async with stand_in(refuses(503, "Loading model"), hangs) as server:
+        with pytest.raises(RemoteError, match=r"is busy .*Loading model"):
+            await said(make(server.address(), patience=Patience(total=2)))
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize("late", [says("late", first_pause_seconds=30), hangs])
 async def test_no_word_in_time_is_told(make: Make, late: Reply) -> None:
     async with stand_in(late) as server:

@@ -127,7 +127,7 @@ def test_a_remote_model_keeps_its_key_to_itself(monkeypatch: pytest.MonkeyPatch)
     assert "s3cr3t" not in str(caught.value)
 
 
-def _run(*arguments: str, timeout_seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def _run(*arguments: str, timeout_seconds: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
