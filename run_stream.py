@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -80,8 +81,21 @@ Config = Annotated[Path | None, typer.Option(help="A YAML file with cameras, ins
 Model = Annotated[
     str | None,
     typer.Option(
-        help="'bundled', a folder with a transformers checkpoint, OWNER/NAME, or openai:URL#NAME of a server."
+        help="'bundled', 'auto', a folder with a transformers checkpoint, OWNER/NAME (see: models), or openai:URL#NAME "
+        "of a server."
     ),
+]
+
+
+class Bits(StrEnum):
+    """What `--quantize` takes."""
+
+    EIGHT = "8bit"
+    FOUR = "4bit"
+
+
+Quantize = Annotated[
+    Bits | None, typer.Option(help="The language model's weights in fewer bits: an NVIDIA GPU and bitsandbytes.")
 ]
 Ask = Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")]
 For = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds of the camera's clock to watch for.")]
@@ -96,11 +110,13 @@ def default(context: typer.Context) -> None:
 
 
 @app.command()
-def demo(model: Model = None) -> None:
+def demo(model: Model = None, quantize: Quantize = None) -> None:
     """Watch the built-in yard: with a terminal, type questions; without one, ask three after 20 s and end."""
     from streamer.settings import Settings
 
-    settings = Settings.model_validate({"model": model or "bundled", "cameras": {"yard": DEMO_SOURCE}})
+    settings = Settings.model_validate(
+        {"model": model or "bundled", "quantize": quantize, "cameras": {"yard": DEMO_SOURCE}}
+    )
     if sys.stdin.isatty() and sys.stdout.isatty():
         _watch(settings)
     _watch(settings, questions=DEMO_QUESTIONS, for_seconds=DEMO_SECONDS)
@@ -111,12 +127,13 @@ def watch(
     source: Sources = None,
     config: Config = None,
     model: Model = None,
+    quantize: Quantize = None,
     ask: Ask = None,
     for_seconds: For = None,
     as_json: Json = False,
 ) -> None:
     """Watch cameras and answer questions about them."""
-    settings = _settings(source, config, model)
+    settings = _settings(source, config, model, quantize)
     if any(not question.strip() for question in ask or ()):
         _fail("the question is empty; give --ask some words, for example: --ask 'What is happening?'")
     _watch(settings, questions=tuple(ask or ()), for_seconds=for_seconds, as_json=as_json)
@@ -147,19 +164,43 @@ def check(
     raise typer.Exit(0 if all(report.ok for report in reports) else 1)
 
 
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model on standard output.")] = False,
+) -> None:
+    """Show the models that are known by name: what they need, whether they fit here, what was tested of them."""
+    with _errors.status("looking at this machine"):
+        from streamer.models_report import models_table, report_models
+        from streamer.terminal import Terminal
+
+        reports = report_models()
+    if as_json:
+        for report in reports:
+            sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
+    else:
+        Terminal().out.print(models_table(reports))
+
+
 def _watch(
     settings: Settings, *, questions: tuple[str, ...] = (), for_seconds: float | None = None, as_json: bool = False
 ) -> NoReturn:
     """Load the model, watch, and exit with the status of the run."""
-    with _errors.status("loading the model"):
+    with _errors.status("loading the model") as status:
         from streamer.agent import load_model
         from streamer.errors import ModelError
+        from streamer.fetch_bar import fetch_bar
         from streamer.terminal import Terminal
         from streamer.watch import Plan
         from streamer.watch import watch as watch_all
 
         try:
-            model = load_model(settings.model, settings.model_budget)
+            model = load_model(
+                settings.model_name,
+                budget=settings.model_budget,
+                quantize=settings.quantize,
+                num_cameras=len(settings.cameras),
+                bar=fetch_bar(_errors, status),
+            )
         except ModelError as error:
             _fail(error)
     raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
@@ -172,7 +213,9 @@ def _fail(error: Exception | str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _settings(sources: list[str] | None, config: Path | None, model: str | None) -> Settings:
+def _settings(
+    sources: list[str] | None, config: Path | None, model: str | None, quantize: Bits | None = None
+) -> Settings:
     """From --config or from SOURCE..., never both."""
     if bool(sources) == bool(config):
         raise typer.BadParameter("give either SOURCE... or --config FILE")
@@ -180,12 +223,11 @@ def _settings(sources: list[str] | None, config: Path | None, model: str | None)
     from streamer.settings import load_settings, settings_from_sources
 
     try:
-        if config is None:
-            return settings_from_sources(sources or [], model or "bundled")
-        settings = load_settings(config)
+        settings = settings_from_sources(sources or []) if config is None else load_settings(config)
     except SettingsError as error:
         _fail(error)
-    return settings if model is None else settings.model_copy(update={"model": model})
+    typed = {"model": model, "quantize": None if quantize is None else quantize.value}
+    return settings.model_copy(update={key: value for key, value in typed.items() if value is not None})
 
 
 def _run(main: Coroutine[object, object, Result]) -> Result:

@@ -17,7 +17,7 @@ from llm.reading import (
     Reading,
 )
 
-_GRIDS = {"qwen2_5_vl": (9, 16), "qwen3_vl": (9, 16)}
+GRIDS = {"qwen2_5_vl": (9, 16), "qwen3_vl": (9, 16)}
 """Rows and columns of tokens for the families that take any size: 16:9 as cameras are, 144 tokens per picture."""
 
 
@@ -124,13 +124,13 @@ class QwenVL(Family):
 
     @staticmethod
     def size(config: Any) -> tuple[int, int]:
-        rows, columns = _GRIDS[config.model_type]
+        rows, columns = GRIDS[config.model_type]
         side = config.vision_config.patch_size * config.vision_config.spatial_merge_size
         return rows * side, columns * side
 
     @property
     def grid(self) -> tuple[int, int]:
-        return _GRIDS[self.model.config.model_type]
+        return GRIDS[self.model.config.model_type]
 
     def project(self, pixels: Tensor) -> Tensor:
         return _stacked(self._see(pixels).pooler_output)

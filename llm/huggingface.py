@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
+import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,17 +12,30 @@ from torch import Tensor
 
 from encoders import Preprocessing, VisionEncoder
 from llm.base import Piece
+from llm.choosing import BUNDLED_FOLDER, Judged, Place, find, first_line, prompt_tokens, wrong_family
 from llm.errors import ModelLoadError, PromptError
 from llm.families import FAMILIES, Family, InstructBlip
-from llm.prompt import Message, conversation, longest_gap_text, longest_slot_text, neutral
+from llm.fetching import Bar, no_bar
+from llm.fit import CHUNK_TOKENS
+from llm.hardware import Quantize, attention, best_device, best_dtype, check_quantisation, quantisation
+from llm.prompt import (
+    SYSTEM,
+    SYSTEM_OF_THE_WORLD,
+    Message,
+    conversation,
+    longest_gap_text,
+    longest_slot_text,
+    neutral,
+)
 from llm.reading import Reading, embed
+from llm.shapes import ANSWER_TOKENS, longest_prompt
 from llm.thoughts import MAX_THOUGHT_TOKENS, Thoughts
 from memory import Evidence, Reach
 
-BUNDLED_FOLDER = Path(__file__).parent / "bundled"
-DEFAULT_PROMPT_TOKENS = 4096
-PREFILL_CHUNK_TOKENS = {"cpu": 256, "cuda": 2048}
-ANSWER_TOKENS = 96
+__all__ = ["BUNDLED_FOLDER", "HuggingFaceModel", "load"]
+
+log = logging.getLogger(__name__)
+
 ROOM_TOKENS = 64
 """What stands around the pictures of a prompt is reckoned in steps of so many: most questions get the same slots."""
 
@@ -46,6 +57,8 @@ class HuggingFaceModel:
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
         self.knows_only: str | None = card.get("knows_only")
+        is_taught = self.knows_only is None and tokenizer.chat_template is not None
+        self.system = SYSTEM_OF_THE_WORLD if is_taught else SYSTEM
         self.model, self.tokenizer = model, tokenizer
         self.family = family
         self.encoder = VisionEncoder(
@@ -58,9 +71,9 @@ class HuggingFaceModel:
         self.image_id = family.image_id
         self._picture_text = family.picture_text(family.num_read(self.encoder.num_tokens))
         self._stop_ids = _stop_ids(model, tokenizer)
-        longest = _longest(model.config) - ANSWER_TOKENS
-        self.prompt_budget = min(int(card.get("prompt_tokens", DEFAULT_PROMPT_TOKENS)), longest)
-        self._chunk_tokens = PREFILL_CHUNK_TOKENS.get(self.device.type, 2048)
+        longest = longest_prompt(model.config.get_text_config(decoder=True))
+        self.prompt_budget = min(prompt_tokens(card), longest)
+        self._chunk_tokens = CHUNK_TOKENS.get(self.device.type, 2048)
         self._last_reading: Reading | None = None
         """Of an answer that was finished; nobody else uses its cache."""
 
@@ -81,7 +94,7 @@ class HuggingFaceModel:
         )
         gaps = reach.num_gaps * len(self._ids(longest_gap_text(now_seconds, since_seconds)))
         newest = len(self._ids("Last picture, 1234 min old, "))
-        around = len(self.prompt_ids(conversation(nothing, question, camera=camera))) + newest + gaps
+        around = len(self.prompt_ids(self._conversation(nothing, question, camera=camera))) + newest + gaps
         room = -(-around // ROOM_TOKENS) * ROOM_TOKENS
         picture = len(self._ids(self._picture_text))
         each = len(self._ids(longest_slot_text(now_seconds, since_seconds))) + picture + len(self._ids("\n"))
@@ -146,7 +159,7 @@ class HuggingFaceModel:
         What a thinking model thinks is no token of the answer, and `max_new_tokens` does not count it. A prompt that
         begins as the last one did is read from where they part.
         """
-        messages = conversation(evidence, question, camera=camera, is_current=is_current)
+        messages = self._conversation(evidence, question, camera=camera, is_current=is_current)
         ids = torch.tensor([self.prompt_ids(messages)], device=self.device)
         reading = self.family.reading(ids, self.family.read(evidence.tokens, question))
         last, self._last_reading = self._last_reading, None
@@ -185,50 +198,79 @@ class HuggingFaceModel:
         if last := thoughts.end():
             yield Piece(last, is_token=True)
 
+    def _conversation(
+        self, evidence: Evidence, question: str, *, camera: str, is_current: bool = True
+    ) -> list[Message]:
+        return conversation(evidence, question, camera=camera, is_current=is_current, system=self.system)
+
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = None) -> HuggingFaceModel:
-    """A checkpoint by name: "bundled", a folder, or a name that transformers can find.
+def load(
+    name: str,
+    *,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    quantize: Quantize | None = None,
+    num_cameras: int = 1,
+    bar: Bar = no_bar,
+) -> HuggingFaceModel:
+    """A checkpoint by name: "bundled", "auto", a folder, or OWNER/NAME[@REVISION], fetched where it is not here.
 
-    `device` is CUDA where there is one; `dtype` bfloat16 there and float32 on a CPU.
+    `device` is CUDA where there is one; `dtype` what that computes best in (`llm.hardware`). A checkpoint that does not
+    fit beside the memory of `num_cameras` is refused before its weights are read. No code of a checkpoint is ever run.
     Raises: ModelLoadError, one line that says what is wrong and what to do.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
     set_verbosity_error()
     disable_progress_bar()
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    kind = dtype or (torch.bfloat16 if where.type == "cuda" else torch.float32)
-    folder = _folder(name)
+    where = best_device(device)
+    place = Place(where, dtype or best_dtype(where), quantize, num_cameras)
+    if quantize is not None:
+        check_quantisation(quantize, where)
+    name, judged = find(name, place, bar=bar)
+    loaded, num_pictures = _read(name, judged, place)
+    log.info("%s", _described(loaded, judged, num_pictures, quantize))
+    return loaded
+
+
+def _read(name: str, judged: Judged, place: Place) -> tuple[HuggingFaceModel, int]:
+    """The model, and how many pictures a prompt of it holds.
+
+    Raises: ModelLoadError.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    folder, config = judged.folder, judged.config
+    how: dict[str, Any] = {"attn_implementation": attention(config.model_type, place.device, place.dtype)}
+    if place.quantize is not None:
+        keep = ("lm_head",) if judged.shape is None else judged.shape.outside
+        how["quantization_config"] = quantisation(place.quantize, place.device, place.dtype, keep=keep)
+        how["device_map"] = {"": place.device}
     try:
-        config = AutoConfig.from_pretrained(folder)
-        kind_of_family = FAMILIES.get(config.model_type, Family)
-        if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
-            raise ModelLoadError(_wrong_family(name, config, "which does not read pictures"))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind, use_safetensors=True).to(where).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=place.dtype, use_safetensors=True, trust_remote_code=False, **how
+        )
+        model = (model if place.quantize is not None else model.to(place.device)).eval()
         if not hasattr(model, "get_image_features"):
-            raise ModelLoadError(_wrong_family(name, config, "whose vision tower cannot be run by itself"))
-        card_file = folder / "longwatch.json"
-        card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+            raise ModelLoadError(wrong_family(name, config.model_type, "whose vision tower cannot be run by itself"))
         try:
-            family = kind_of_family(model, tokenizer)
+            family = FAMILIES.get(config.model_type, Family)(model, tokenizer)
             if isinstance(family, InstructBlip):
                 family.qformer_tokenizer = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
             preprocessing = Preprocessing.from_folder(folder, size=family.size(config), fit=family.fit)
-            loaded = HuggingFaceModel(model, tokenizer, family, preprocessing, name=name, card=card)
+            loaded = HuggingFaceModel(model, tokenizer, family, preprocessing, name=name, card=judged.card)
         except (TypeError, ValueError, AttributeError, RuntimeError) as error:
             if config.model_type in FAMILIES:
                 raise
-            raise ModelLoadError(_wrong_family(name, config, f"which is not known ({error})")) from error
-        loaded.max_slots(
+            raise ModelLoadError(wrong_family(name, config.model_type, f"which is not known ({error})")) from error
+        num_pictures = loaded.max_slots(  # has a chat template, fits its budget
             "What is happening?", camera="camera", reach=Reach(0.0, 0.0, 0)
-        )  # has a chat template, fits its budget
+        )
     except (
         OSError,
         ValueError,
@@ -239,52 +281,20 @@ def load(name: str, *, device: str | None = None, dtype: torch.dtype | None = No
         SafetensorError,
         PromptError,
     ) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelLoadError(f"model {name!r} cannot be loaded from {folder}: {first_line}") from error
-    return loaded
+        raise ModelLoadError(f"model {name!r} cannot be loaded from {folder}: {first_line(error)}") from error
+    return loaded, num_pictures
 
 
-def _folder(name: str) -> Path:
-    """Where the checkpoint lies, fetched from the hub where it is a name and not yet at hand."""
-    if name == "bundled":
-        return BUNDLED_FOLDER
-    if name.startswith("openai:"):
-        raise ModelLoadError(
-            "model openai:... : remote endpoints are not built yet; give 'bundled', a folder or OWNER/NAME"
-        )
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
-        raise ModelLoadError(
-            f"model {name!r} is not found: give 'bundled', a folder with a transformers checkpoint, or OWNER/NAME"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=["*.json", "*/*.json", "*.safetensors", "*.jinja", "*.txt", "*/*.txt", "*.model"]
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelLoadError(
-            f"model {name!r} is neither a folder here nor could it be fetched ({type(error).__name__}); "
-            "check the name and the network, or give a folder"
-        ) from error
-
-
-def _wrong_family(name: str, config: Any, why: str) -> str:
+def _described(model: HuggingFaceModel, judged: Judged, num_pictures: int, quantize: Quantize | None) -> str:
+    shape = judged.shape
+    count = sum(each.numel() for each in model.model.parameters()) if shape is None else shape.num_parameters
+    read = model.family.num_read(model.encoder.num_tokens)
     return (
-        f"model {name!r} is of family {config.model_type!r}, {why}; families that work: {', '.join(sorted(FAMILIES))}"
+        f"{model.name}: {judged.config.model_type}, {count / 1e6:,.{0 if count >= 1e7 else 1}f} M parameters, "
+        f"{f'{quantize} and ' if quantize else ''}{str(model.dtype).removeprefix('torch.')} on {model.device}, "
+        f"{model.model.config._attn_implementation} attention, {read} tokens per frame, prompts of "
+        f"{model.prompt_budget:,} tokens ({num_pictures} pictures)"
     )
-
-
-def _longest(config: Any) -> int:
-    """Tokens that the language model can read and write at once, as its config says; a T5 does not say."""
-    text = config.get_text_config(decoder=True)
-    return int(getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 512)
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

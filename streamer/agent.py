@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from llm.base import LanguageModel, Remote, Usage
 from llm.budget import Limits
@@ -23,7 +24,10 @@ from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
 from streamer.secret import redact
-from streamer.settings import BudgetSettings, Settings
+from streamer.settings import BudgetSettings, Quantize, Settings
+
+if TYPE_CHECKING:
+    from llm.fetching import Bar
 
 log = logging.getLogger(__name__)
 
@@ -181,15 +185,26 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
                     task.cancel()
 
 
-def load_model(name: str, budget: BudgetSettings | None = None) -> LanguageModel:
-    """Blocks while it loads; call it in a thread. A remote one is not asked yet, and `budget` is what it may cost.
+def load_model(
+    name: str,
+    *,
+    budget: BudgetSettings | None = None,
+    quantize: Quantize | None = None,
+    num_cameras: int = 1,
+    bar: Bar | None = None,
+) -> LanguageModel:
+    """Blocks while it is fetched and loads; call it in a thread. A remote one is not asked yet.
 
+    budget  what a remote one may cost
     Raises: ModelError, one line that says what to do.
     """
+    from llm.fetching import no_bar
     from llm.huggingface import load
 
     try:
-        return _remote_model(name, budget or BudgetSettings()) if name.startswith(SCHEME) else load(name)
+        if name.startswith(SCHEME):
+            return _remote_model(name, budget or BudgetSettings())
+        return load(name, quantize=quantize, num_cameras=num_cameras, bar=bar or no_bar)
     except ModelLoadError as error:
         raise ModelError(redact(str(error))) from error
 

@@ -31,6 +31,7 @@ __all__ = [
     "Decode",
     "Isolation",
     "MqttSettings",
+    "Quantize",
     "Settings",
     "SummarySettings",
     "Transport",
@@ -45,6 +46,7 @@ CameraKind = Literal["rtsp", "http", "file", "device", "demo"]
 Transport = Literal["auto", "tcp", "udp"]
 Decode = Literal["auto", "cpu", "cuda", "vaapi", "qsv", "videotoolbox"]
 Isolation = Literal["auto", "thread", "process"]
+Quantize = Literal["8bit", "4bit"]
 _KINDS: dict[str, CameraKind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "demo": "demo"}
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -189,10 +191,16 @@ class BudgetSettings(_Strict):
 
 
 class Settings(_Strict):
-    """The whole configuration. What this version has not built yet is None and refused by name when set."""
+    """The whole configuration. What this version has not built yet is None and refused by name when set.
+
+    model         "bundled", "auto", a folder with a transformers checkpoint, OWNER/NAME[@REVISION], or openai:URL#NAME
+    model_budget  what a remote model may cost
+    quantize      the language model's weights in fewer bits; for NVIDIA GPUs, with bitsandbytes
+    """
 
     model: Annotated[str, Field(min_length=1, repr=False)] = "bundled"
     model_budget: BudgetSettings = BudgetSettings()
+    quantize: Quantize | None = None
     cameras: Annotated[dict[CameraName, CameraSettings], Field(min_length=1)]
     mqtt: MqttSettings | None = None
     archive: ArchiveSettings | None = None
@@ -214,6 +222,12 @@ class Settings(_Strict):
             else:
                 named[name] = camera
         return named
+
+    @property
+    def model_name(self) -> str:
+        """`model`; for "auto", where all cameras are the built-in yard, the bundled one, which knows it."""
+        is_yard = all(camera.kind == "demo" for camera in self.cameras.values())
+        return "bundled" if self.model == "auto" and is_yard else self.model
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

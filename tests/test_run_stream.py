@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from llm.choosing import BUNDLED_FOLDER
+from tests.rig.hub import Hub, serve
 from tests.rig.servers import RtspServer, SilentServer, free_port
 
 REPO = Path(__file__).parents[1]
@@ -31,7 +34,9 @@ ANSWER_KEYS = {
 }
 
 
-def _run(*arguments: str, timeout_seconds: float = 90) -> subprocess.CompletedProcess[str]:
+def _run(
+    *arguments: str, timeout_seconds: float = 90, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
@@ -39,6 +44,7 @@ def _run(*arguments: str, timeout_seconds: float = 90) -> subprocess.CompletedPr
         text=True,
         timeout=timeout_seconds,
         check=False,
+        env=environment,
     )
     assert "Traceback" not in done.stderr
     return done
@@ -144,6 +150,8 @@ def test_words_from_outside_are_printed_as_they_are():
         (["watch", "rtsp:///nothing", "--ask", "What?"], 1, "no host"),
         (["watch", "demo://yard?speed=1", "--ask", "  "], 1, "the question is empty"),
         (["watch", "demo://yard", "--ask", "What?", "--model", "nowhere"], 1, "model 'nowhere' is not found"),
+        (["watch", "demo://yard", "--ask", "What?", "--quantize", "4bit"], 1, "--quantize 4bit needs an NVIDIA GPU"),
+        (["watch", "demo://yard", "--quantize", "3bit"], 2, "--quantize"),
         (["watch", "--config", "no/such.yaml"], 1, "there is no such file"),
         (["watch"], 2, "give either SOURCE"),
         (["watch", "demo://yard", "--config", "x.yaml"], 2, "give either SOURCE"),
@@ -198,6 +206,36 @@ def test_a_camera_that_says_nothing_is_given_up_after_15_seconds():
     assert 14 < passed_seconds < 40
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert f"rtsp://127.0.0.1:{server.port}/live" in error
+
+
+def test_models_are_told_as_one_json_object_each():
+    done = _run("models", "--json")
+    assert done.returncode == 0, done.stderr
+    told = {model["model"]: model for model in map(json.loads, done.stdout.splitlines())}
+    assert told["bundled"]["is_run_here"]
+    assert not told["Qwen/Qwen3-VL-4B-Instruct"]["is_run_here"]
+    assert told["Qwen/Qwen3-VL-4B-Instruct"]["tokens_per_frame"] == 144
+
+
+def test_a_model_is_fetched_from_the_hub_that_the_environment_names_and_its_answer_is_all_that_is_printed(tmp_path):
+    folder = tmp_path / "hub"
+    shutil.copytree(BUNDLED_FOLDER, folder)
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    arguments = ("watch", "demo://yard?speed=20", "--for", "4", "--ask", "Is the gate open?", "--json", "--model")
+    with serve(Hub(folder)) as hub:
+        done = _run(*arguments, hub.name, environment={**environment, "HF_ENDPOINT": hub.url})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == hub.name
+    assert "someone/tiny: 11 MB to fetch, 0 MB are here" in done.stderr
+    assert "someone/tiny: smolvlm, 5.6 M parameters, float32 on cpu, sdpa attention, 16 tokens per frame" in done.stderr
+    gone = {**environment, "HF_ENDPOINT": hub.url}
+    again = _run(*arguments, hub.name, environment=gone)
+    assert again.returncode == 0, again.stderr
+    assert "to fetch" not in again.stderr
+    done = _run(*arguments, "someone/else", environment=gone)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "run `hf download someone/else --local-dir else` where there is a network" in _last_line(done.stderr)
 
 
 @pytest.mark.rtsp

@@ -50,7 +50,9 @@ def _evidence(tokens):
 
 def _ours(model, tokens, *, chunk=64):
     """The ids of a greedy answer."""
-    ids = torch.tensor([model.prompt_ids(conversation(_evidence(tokens), QUESTION, camera="yard"))])
+    ids = torch.tensor(
+        [model.prompt_ids(conversation(_evidence(tokens), QUESTION, camera="yard", system=model.system))]
+    )
     with torch.inference_mode():
         reading = model.family.reading(ids, model.family.read(tokens, QUESTION))
         *_, logits = reading.chunks(chunk)
@@ -63,7 +65,7 @@ def _ours(model, tokens, *, chunk=64):
 def _theirs(model, pictures):
     """The ids that the family writes in its own way: pixels and a prompt into generate()."""
     evidence = _evidence(model.encoder.encode(pictures))
-    ids = torch.tensor([model.prompt_ids(conversation(evidence, QUESTION, camera="yard"))])
+    ids = torch.tensor([model.prompt_ids(conversation(evidence, QUESTION, camera="yard", system=model.system))])
     pixels = model.encoder.preprocessing.apply(pictures, device=model.device, dtype=model.dtype)
     own = OWN_INPUTS.get(model.model.config.model_type, _plain)(model, pixels, ids)
     with torch.inference_mode():
@@ -208,7 +210,9 @@ def test_where_a_camera_lies_in_memory_changes_no_answer(checkpoints, name):
 def test_a_smaller_dtype_of_memory_moves_the_first_word_no_further_than_rounding(checkpoints, name, dtype):
     model = checkpoints(name)
     tokens = model.encoder.encode(_pictures(3))
-    ids = torch.tensor([model.prompt_ids(conversation(_evidence(tokens), QUESTION, camera="yard"))])
+    ids = torch.tensor(
+        [model.prompt_ids(conversation(_evidence(tokens), QUESTION, camera="yard", system=model.system))]
+    )
 
     def first(kept):
         with torch.inference_mode():

@@ -97,9 +97,9 @@ def test_the_bundled_checkpoint_is_an_ordinary_small_float16_folder(bundled):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere", "not found: give 'bundled', a folder"),
+        ("nowhere", "not found: give 'bundled', 'auto', a folder"),
         ("./nowhere", "not found"),
-        ("openai:http://127.0.0.1/v1#x", "not built yet"),
+        ("openai:http://127.0.0.1/v1#x", "is on a server"),
     ],
 )
 def test_an_unknown_model_fails_with_what_to_do(name, message):

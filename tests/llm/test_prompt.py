@@ -5,8 +5,10 @@ from datetime import datetime
 import pytest
 import torch
 
-from llm.prompt import conversation, longest_gap_text, longest_slot_text, neutral
+from llm.huggingface import load
+from llm.prompt import SYSTEM, SYSTEM_OF_THE_WORLD, conversation, longest_gap_text, longest_slot_text, neutral
 from memory import Evidence, EvidenceSlot, Gap
+from tests.llm.tiny import make_checkpoint
 
 NOON = datetime(2026, 11, 22, 12, 0, 0).timestamp()
 
@@ -93,3 +95,18 @@ def test_special_tokens_in_free_text_are_broken_up(text):
     tamed = neutral(text, ["<image>", "<|im_start|>"])
     assert "<image>" not in tamed
     assert "<|im_start|>" not in tamed
+
+
+def test_a_real_model_is_told_its_language_and_what_it_must_not_guess():
+    system = SYSTEM_OF_THE_WORLD
+    assert "in the language of the question" in system
+    assert "say that it was not observed; never guess" in system
+    assert "Never tell of a last picture with an age as if it were now" in system
+
+
+def test_the_bundled_checkpoint_is_told_what_it_was_trained_on_and_others_more(bundled, tmp_path):
+    assert bundled.system == SYSTEM
+    told = load(str(make_checkpoint(tmp_path / "told", "smolvlm")), device="cpu")
+    untaught = load(str(make_checkpoint(tmp_path / "untaught", "blip-2")), device="cpu")
+    assert told.system == SYSTEM_OF_THE_WORLD
+    assert untaught.system == SYSTEM, "without a chat template it follows no instructions"

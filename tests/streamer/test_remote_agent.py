@@ -108,7 +108,7 @@ async def test_notes_are_written_from_pictures_within_their_share() -> None:
 
 async def test_a_question_beyond_the_budget_is_told_when_it_may_be_asked() -> None:
     async with stand_in(says("Yes.")) as server:
-        model = load_model(server.address(), BudgetSettings(calls_per_hour=1))
+        model = load_model(server.address(), budget=BudgetSettings(calls_per_hour=1))
         async with run_agent(settings_from_sources(["demo://yard"]), model) as agent:
             assert await agent.wait_for_frame(0, timeout_seconds=20)
             assert (await agent.ask(0, QUESTION).answer()).answer == "Yes."

@@ -222,7 +222,9 @@ def test_no_camera_at_all_fails() -> None:
 def test_the_schema_for_editors_knows_both_forms_of_a_camera() -> None:
     schema = Settings.json_schema()
 
-    assert {"model", "model_budget", "cameras", "mqtt", "archive", "summaries", "web"} == set(schema["properties"])
+    assert {"model", "model_budget", "quantize", "cameras", "mqtt", "archive", "summaries", "web"} == set(
+        schema["properties"]
+    )
     assert {"type": "string"} in schema["properties"]["cameras"]["additionalProperties"]["anyOf"]
     assert "name" not in schema["$defs"]["CameraSettings"]["properties"]
     assert json.dumps(schema)
@@ -247,3 +249,10 @@ def test_a_key_from_the_environment_is_encoded_where_it_stands_in_a_remote_model
     file = tmp_path / "cameras.yaml"
     file.write_text("model: 'openai:http://${MODEL_KEY}@h/v1#m'\ncameras: {front: demo://yard}\n")
     assert load_settings(file).model == "openai:http://s3%2Fcr%233t@h/v1#m"
+
+
+def test_auto_means_the_bundled_model_where_all_cameras_are_the_yard() -> None:
+    yard, street = "demo://yard?seed=1", "rtsp://192.0.2.1/x"
+    assert settings_from_sources([yard, yard], "auto").model_name == "bundled"
+    assert settings_from_sources([yard, street], "auto").model_name == "auto"
+    assert settings_from_sources([yard], "owner/name").model_name == "owner/name"
