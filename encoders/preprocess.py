@@ -50,11 +50,13 @@ class Preprocessing:
 
     @classmethod
     def from_folder(cls, folder: Path, *, size: tuple[int, int], fit: Fit = "stretch") -> Preprocessing:
-        """Read `folder`/preprocessor_config.json; `size` is the (height, width) that the vision tower takes.
+        """Read `folder`/preprocessor_config.json, or processor_config.json as transformers 5 saves it instead.
 
-        Raises: FileNotFoundError without the file; ValueError where it is not understood.
+        `size` is the (height, width) that the vision tower takes.
+
+        Raises: FileNotFoundError without both; ValueError where it is not understood.
         """
-        config: dict[str, Any] = json.loads((folder / "preprocessor_config.json").read_text())
+        config = _image_processor(folder)
         resample = config.get("resample", 2)
         if resample not in _RESAMPLE:
             raise ValueError(f"preprocessor_config.json: resample must be one of {sorted(_RESAMPLE)}, got {resample}")
@@ -119,6 +121,16 @@ class Preprocessing:
         """B pictures uint8 [H, W, 3], each of its own size -> `dtype` [B, 3, height, width] on `device`."""
         planes = [self.resize(torch.from_numpy(picture).to(device)[None]) for picture in pictures]
         return self.normalise(torch.cat(planes), dtype)
+
+
+def _image_processor(folder: Path) -> dict[str, Any]:
+    alone, together = folder / "preprocessor_config.json", folder / "processor_config.json"
+    if not alone.is_file() and together.is_file():
+        within: dict[str, Any] = json.loads(together.read_text()).get("image_processor") or {}
+        if within:
+            return within
+    config: dict[str, Any] = json.loads(alone.read_text())
+    return config
 
 
 def _even(pixels: int) -> int:

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
 
 from encoders import Preprocessing
+from llm.choosing import BUNDLED_FOLDER
 
 CPU = torch.device("cpu")
 
@@ -56,6 +58,21 @@ def test_a_folder_says_mean_std_and_resampling(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
     read = Preprocessing.from_folder(tmp_path, size=(48, 48))
     assert read == Preprocessing(48, 48, (0.1, 0.2, 0.3), (1, 2, 3), 0.5, "bicubic")
+
+
+def test_a_folder_that_transformers_5_saved_says_it_in_another_file(tmp_path):
+    LlavaProcessor(
+        CLIPImageProcessorPil(image_mean=[0.1, 0.2, 0.3], image_std=[1, 2, 3], resample=3, rescale_factor=0.5),
+        PreTrainedTokenizerFast.from_pretrained(BUNDLED_FOLDER),
+    ).save_pretrained(tmp_path)
+    assert not (tmp_path / "preprocessor_config.json").exists()
+    read = Preprocessing.from_folder(tmp_path, size=(48, 48))
+    assert read == Preprocessing(48, 48, (0.1, 0.2, 0.3), (1, 2, 3), 0.5, "bicubic")
+
+
+def test_a_folder_without_either_file_fails(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Preprocessing.from_folder(tmp_path, size=(48, 48))
 
 
 def test_a_folder_with_an_unknown_resampling_fails(tmp_path):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import Qwen2VLConfig, VipLlavaConfig
 
+from benchmarks.models.plain import generate
 from llm.errors import ModelLoadError
-from llm.families import FAMILIES, Family, patch_rows
+from llm.families import FAMILIES, Family
 from llm.huggingface import HuggingFaceModel, load
 from llm.prompt import conversation
 from memory import Evidence, EvidenceSlot, Memory
@@ -65,61 +65,9 @@ def _ours(model, tokens, *, chunk=64):
 def _theirs(model, pictures):
     """The ids that the family writes in its own way: pixels and a prompt into generate()."""
     evidence = _evidence(model.encoder.encode(pictures))
-    ids = torch.tensor([model.prompt_ids(conversation(evidence, QUESTION, camera="yard", system=model.system))])
+    ids = torch.tensor([model.prompt_ids(conversation(evidence, QUESTION, camera="yard"))])
     pixels = model.encoder.preprocessing.apply(pictures, device=model.device, dtype=model.dtype)
-    own = OWN_INPUTS.get(model.model.config.model_type, _plain)(model, pixels, ids)
-    with torch.inference_mode():
-        written = model.model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=NUM_NEW,
-            eos_token_id=-1,  # so that it never ends early
-            do_sample=False,
-            **own,
-        )[0]
-    return written[-NUM_NEW:].tolist()
-
-
-def _plain(_model, pixels, _ids) -> dict[str, Any]:
-    return {"pixel_values": pixels}
-
-
-def _qwen(model, pixels, ids) -> dict[str, Any]:
-    vision = model.model.config.vision_config
-    patches, grid = patch_rows(
-        pixels, patch=vision.patch_size, merge=vision.spatial_merge_size, frames=vision.temporal_patch_size
-    )
-    kinds = (ids == model.image_id).int()
-    return {"pixel_values": patches, "image_grid_thw": grid, "mm_token_type_ids": kinds}
-
-
-def _instructed(model, pixels, _ids) -> dict[str, Any]:
-    words = torch.tensor([model.family.qformer_tokenizer(QUESTION).input_ids]).expand(len(pixels), -1)
-    return {"pixel_values": pixels, "qformer_input_ids": words}
-
-
-def _in_a_row(_model, pixels, _ids) -> dict[str, Any]:
-    return {"pixel_values": pixels[None]}
-
-
-def _with_kinds(model, pixels, ids) -> dict[str, Any]:
-    return {"pixel_values": pixels, "token_type_ids": (ids == model.image_id).long()}
-
-
-def _without_tiles(_model, pixels, _ids) -> dict[str, Any]:
-    sizes = torch.tensor([[32, 32]] * len(pixels))
-    return {"pixel_values": pixels[:, None], "image_sizes": sizes, "batch_num_images": torch.tensor([len(pixels) + 1])}
-
-
-OWN_INPUTS = {
-    "smolvlm": _in_a_row,
-    "idefics3": _in_a_row,
-    "qwen2_5_vl": _qwen,
-    "qwen3_vl": _qwen,
-    "gemma3": _with_kinds,
-    "llava_onevision": _without_tiles,
-    "instructblip": _instructed,
-}
+    return generate(model, pixels, ids, QUESTION, num_new=NUM_NEW)
 
 
 @pytest.mark.parametrize("num_pictures", [1, 3, 9])
