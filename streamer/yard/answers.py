@@ -74,11 +74,13 @@ def at_clock(time_seconds: float) -> str:
     return f"at {datetime.fromtimestamp(time_seconds):%H:%M}"
 
 
-def for_duration(duration_seconds: float) -> str:
-    """ "for 40 seconds", "for 12 minutes"."""
-    if duration_seconds < SHORT_SECONDS:
-        return f"for {max(10, round(duration_seconds / 10) * 10)} seconds"
-    return f"for {round(duration_seconds / 60)} minutes"
+def from_to(start_seconds: float, end_seconds: float) -> str:
+    """ "from 14:03:05 to 14:03:45, 40 seconds", "from 14:03:05 to 14:15:10, 12 minutes"; times as in a prompt."""
+    start, end = (f"{datetime.fromtimestamp(seconds):%H:%M:%S}" for seconds in (start_seconds, end_seconds))
+    length_seconds = end_seconds - start_seconds
+    if length_seconds < SHORT_SECONDS:
+        return f"from {start} to {end}, {max(10, round(length_seconds / 10) * 10)} seconds"
+    return f"from {start} to {end}, {round(length_seconds / 60)} minutes"
 
 
 def named_in(answer: str) -> Counter[tuple[str, str]]:

@@ -16,7 +16,7 @@ TOLERANCE_SHARE = 0.1
 """Where memory has merged, the ends of something long are known to within a slot."""
 
 _CLOCK = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d)\b")
-_LENGTH = re.compile(r"\bfor (\d+) (second|minute)s?\b", re.IGNORECASE)
+_SPAN = re.compile(r"from [\d:]{8} to [\d:]{8}, (\d+) (second|minute)s?", re.IGNORECASE)
 _DAY_MINUTES = 24 * 60
 
 
@@ -57,22 +57,22 @@ def _says(true: str, answer: str, klass: str) -> bool:
         return score.num_found == score.num_true and not score.num_made_up and _form(answer) == _form(true)
     if klass == "recent" and not true.startswith(("Yes", "No")):
         return named_in(answer) == named_in(true) and _form(answer) == _form(true)
-    if _LENGTH.search(true):
-        told = _LENGTH.fullmatch(answer.rstrip("."))
-        meant = _LENGTH.fullmatch(true.rstrip("."))
-        return told is not None and meant is not None and _same_length(told, meant)
-    times, true_times = _clocks(answer), _clocks(true)
-    return (
-        _CLOCK.sub("", answer) == _CLOCK.sub("", true)
-        and len(times) == len(true_times)
-        and all(_near(one, other) for one, other in zip(times, true_times, strict=True))
-    )
+    meant = _SPAN.fullmatch(true.rstrip("."))
+    if meant is not None:
+        told = _SPAN.fullmatch(answer.rstrip("."))
+        return told is not None and _same_length(told, meant) and _same_times(answer, true)
+    return _CLOCK.sub("", answer) == _CLOCK.sub("", true) and _same_times(answer, true)
 
 
 def _form(answer: str) -> str:
     """What is left of a list when its things and times are taken out."""
     words = re.sub(r"\b(an?|in|on|the|fence|person|fallen|smoke)\b", "", _CLOCK.sub("", answer), flags=re.IGNORECASE)
     return re.sub(r"\b(red|blue|yellow|white|black|green|brown|dog|car|truck|bicycle|parcel)\b|\s+", "", words)
+
+
+def _same_times(answer: str, true: str) -> bool:
+    times, true_times = _clocks(answer), _clocks(true)
+    return len(times) == len(true_times) and all(map(_near, times, true_times))
 
 
 def _clocks(text: str) -> list[int]:

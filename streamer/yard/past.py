@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamer.yard import wordings
-from streamer.yard.answers import NOTHING_CAME, at_clock, for_duration, listed, name_thing, name_with, sentence
+from streamer.yard.answers import NOTHING_CAME, at_clock, from_to, listed, name_thing, name_with, sentence
 from streamer.yard.events import Coming, Event
 from streamer.yard.present import pick
 from streamer.yard.things import RARE_KINDS
@@ -19,6 +19,7 @@ VEHICLES = ("car", "truck")
 RECENT_SECONDS = 60.0
 LEAST_DURATION_SECONDS = 20.0
 MOST_TIMES = 4
+OFTEN = {1: "once", 2: "twice"}
 MOST_FACTS = 6
 """A summary is asked of spans with at most so many comings."""
 NOTHING_SHARE = 0.08
@@ -35,7 +36,8 @@ class NothingToAsk(LookupError):  # noqa: N818
 class YardQuestion:
     """A question with its true answer; `age_seconds` is how long ago the evidence was that it takes.
 
-    told_seconds  when each thing that the answer tells began, in its order; empty where it tells none
+    told_seconds  when each thing that the answer tells began, in its order; of a duration, its beginning and its end;
+                  empty where it tells none
     """
 
     text: str
@@ -134,8 +136,9 @@ def _often(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
         raise NothingToAsk("nothing came twice")
     asked, came = by_count[count][int(rng.integers(len(by_count[count])))]
     text = pick(wordings.OFTEN.of(held_out=held_out), rng).format(a=name_thing(*asked))
-    answer = {1: "Once.", 2: "Twice."}.get(count, f"{count} times.")
-    return YardQuestion(text, "past", answer, watched.age_seconds(came[0]))
+    times = [at_clock(coming.start_seconds).removeprefix("at ") for coming in came]
+    answer = f"At {listed(times)}, {OFTEN.get(count, f'{count} times')}."
+    return YardQuestion(text, "past", answer, watched.age_seconds(came[0]), told_seconds=_starts(came))
 
 
 def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -150,9 +153,11 @@ def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
         raise NothingToAsk("they came at nearly the same time")
     names = [name_with("the", *asked) for _, asked in (one, other)]
     text = pick(wordings.FIRST.of(held_out=held_out), rng).format(the=names[0], the_other=names[1])
-    first, asked = min(one, other, key=lambda pair: pair[0].start_seconds)
-    answer = sentence(f"{name_with('the', *asked)} {at_clock(first.start_seconds)}")
-    return YardQuestion(text, "past", answer, watched.age_seconds(first), told_seconds=_starts([first]))
+    first, _ = min(one, other, key=lambda pair: pair[0].start_seconds)
+    times = [at_clock(coming.start_seconds) for coming, _ in (one, other)]
+    answer = f"{names[0]} came {times[0]}, {names[1]} {times[1]}: {names[first is other[0]]} was first"
+    told_seconds = _starts([one[0], other[0]])
+    return YardQuestion(text, "past", sentence(answer), watched.age_seconds(first), told_seconds=told_seconds)
 
 
 def _last_vehicle(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -189,9 +194,9 @@ def draw_duration(watched: Watched, rng: np.random.Generator, *, held_out: bool)
     if length_seconds < LEAST_DURATION_SECONDS:
         raise NothingToAsk("it was too short to be measured")
     ended_seconds = min(event.end_seconds, watched.now_seconds)
-    answer = sentence(for_duration(length_seconds))
+    answer = sentence(from_to(event.start_seconds, ended_seconds))
     age_seconds = watched.now_seconds - ended_seconds
-    return YardQuestion(text, "duration", answer, age_seconds, told_seconds=_starts([event]))
+    return YardQuestion(text, "duration", answer, age_seconds, told_seconds=(event.start_seconds, ended_seconds))
 
 
 def draw_never(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:

@@ -30,27 +30,29 @@ from streamer.yard.shown import shown
 from streamer.yard.side_by_side import positions_and_mask, side_by_side
 from streamer.yard.watched import Watched
 
-QUESTIONS = 16
-TOKENS_PER_BATCH = 4_500
+QUESTIONS = 28
+TOKENS_PER_BATCH = 5_600
 MAX_PER_BATCH = 16
 FILES_AT_ONCE = 24
 LONGEST_MEMORIES = ((0, 5), (250, 12), (1000, 28), (2600, 64))
 """(from this batch on, slots of the longest memory)."""
-QUIET_SHARE = 0.3
-"""Of the memories in which nothing came, so many are asked about."""
+FULL_SLOTS, FULL_COMINGS = 24, 2
+"""A memory with so many slots and comings is always asked about: there is something to find, and to take it from."""
+EASY_SHARE, QUIET_SHARE = 0.15, 0.06
+"""Of the others so many, and of those in which nothing came."""
 TYPO_SHARE = 0.15
 NOTE_SHARE = 0.06
 CLASS_SHARES = {
-    "now": 0.16,
-    "recent": 0.17,
-    "past": 0.3,
-    "duration": 0.1,
-    "never": 0.12,
-    "unknowable": 0.04,
-    "summary": 0.11,
+    "now": 0.14,
+    "recent": 0.14,
+    "past": 0.36,
+    "duration": 0.11,
+    "never": 0.1,
+    "unknowable": 0.03,
+    "summary": 0.12,
 }
 _NEXT_TOLD = re.compile(r"(?<!Yes), | and ")
-_TIME_TOLD = re.compile(r"\bat (?=\d)", re.IGNORECASE)
+_TIME_TOLD = re.compile(r"\b(?:at|from|to) (?=\d)", re.IGNORECASE)
 PRESENT = ("now", "now", "now", "unknowable")
 
 
@@ -107,7 +109,7 @@ class MemoryLessons(IterableDataset[list[Written]]):
             write(self._model, snapshot, rng)
             for path in paths
             for snapshot in load_history(path)
-            if len(snapshot.evidence.slots) <= most_slots and (snapshot.watched.came or rng.random() < QUIET_SHARE)
+            if len(snapshot.evidence.slots) <= most_slots and rng.random() < _share(snapshot, most_slots)
         ]
         written.sort(key=lambda each: len(each.ids))
         batches: list[list[Written]] = []
@@ -118,6 +120,15 @@ class MemoryLessons(IterableDataset[list[Written]]):
             batches[-1].append(each)
         for place in rng.permutation(len(batches)):
             yield batches[int(place)]
+
+
+def _share(snapshot: Snapshot, most_slots: int) -> float:
+    """How often it is asked about."""
+    num_came = len(snapshot.watched.came)
+    if not num_came:
+        return QUIET_SHARE
+    is_full = len(snapshot.evidence.slots) >= min(FULL_SLOTS, most_slots // 2) and num_came >= FULL_COMINGS
+    return 1.0 if is_full else EASY_SHARE
 
 
 def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator) -> Written:
@@ -137,9 +148,7 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
         ids = ids + asked + said
         answer_start = starts[-1] + len(asked)
         for place, told in _places_of_told(question.answer, [start - 1 for start, _ in encoded.offset_mapping]):
-            slot = (
-                _slot_that_begins(question.told_seconds[told], evidence) if told < len(question.told_seconds) else None
-            )
+            slot = _slot_told(question, told, evidence)
             if slot is not None:
                 sources.append((answer_start + place, slot))
         labels += [IGNORED] * len(asked) + said
@@ -168,9 +177,14 @@ def _places_of_told(answer: str, offsets: Sequence[int]) -> Iterator[tuple[int, 
         yield bisect_right(offsets, found.start()) - 1, number
 
 
-def _slot_that_begins(seconds: float, evidence: Evidence) -> int | None:
-    is_start = [abs(slot.start_seconds - seconds) < 0.01 for slot in evidence.slots]
-    return is_start.index(True) if any(is_start) else None
+def _slot_told(question: YardQuestion, told: int, evidence: Evidence) -> int | None:
+    """The slot that begins, or where a duration ends, ends with what is told."""
+    if told >= len(question.told_seconds):
+        return None
+    is_end = question.klass == "duration" and told == 1
+    edges = [slot.end_seconds if is_end else slot.start_seconds for slot in evidence.slots]
+    is_told = [abs(edge - question.told_seconds[told]) < 0.01 for edge in edges]
+    return is_told.index(True) if any(is_told) else None
 
 
 def asked_ids(model: HuggingFaceModel, question: str) -> list[int]:

@@ -167,20 +167,26 @@ def test_the_helper_is_asked_behind_each_picture_and_at_the_end_of_questions(sna
 def test_each_thing_that_is_told_knows_the_slot_in_which_it_came(bundled):
     """Of memories long enough for lists."""
     long_ones = draw_history(bundled.encoder, np.random.default_rng([2, 3]), seed=20_002, spans_seconds=(800.0, 1600.0))
-    num_things, num_times = 0, 0
+    num_things, num_times, num_ends = 0, 0, 0
     for snapshot in long_ones:
         each = write(bundled, snapshot, np.random.default_rng(3))
         ends = (*each.starts[1:], len(each.ids))
         for place, slot in each.sources.tolist():
             end = min(end for end in ends if end > place)
             rest = bundled.tokenizer.decode(each.ids[place + 1 : end])
-            began = datetime.fromtimestamp(snapshot.evidence.slots[slot].start_seconds)
+            own = snapshot.evidence.slots[slot]
+            if re.match(r"\d+ (second|minute)", rest.strip()):
+                continue  # how long it was, behind both of its ends
             if clock := re.search(r"\d\d:\d\d", rest):
-                assert clock[0] == f"{began:%H:%M}", rest
+                is_end = re.match(r" ?[\d:]{8}, \d", rest)
+                told = datetime.fromtimestamp(own.end_seconds if is_end else own.start_seconds)
+                num_ends += is_end is not None
+                assert clock[0] == f"{told:%H:%M}", rest
                 num_times += clock.start() <= 1
                 num_things += clock.start() > 1 and each.labels[place] >= 0
     assert num_things > 5
     assert num_times > 20
+    assert num_ends > 5
 
 
 @pytest.mark.parametrize(
@@ -189,6 +195,8 @@ def test_each_thing_that_is_told_knows_the_slot_in_which_it_came(bundled):
         (" A red car.", [(-1, 0)]),
         (" Yes, a red car and a dog.", [(-1, 0), (5, 1)]),
         (" At 14:05.", [(-1, 0), (0, 0)]),
+        (" At 14:05 and 14:09, twice.", [(-1, 0), (4, 1), (8, 2), (0, 0)]),
+        (" From 14:05:01 to 14:05:41, 40 seconds.", [(-1, 0), (12, 1), (0, 0), (6, 1)]),
         (" A car at 14:05, a dog at 14:06 and smoke at 15:00.", [(-1, 0), (6, 1), (13, 2), (2, 0), (9, 1), (15, 2)]),
     ],
 )

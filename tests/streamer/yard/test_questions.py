@@ -234,8 +234,9 @@ def test_what_came_was_not_there_before_and_is_there_at_the_minute_that_is_told(
 def test_how_often_counts_the_times_it_appears():
     checked = 0
     for world, since, now, question in _questions("past", 200, seed=2, memory_seconds=(1800,)):
-        counts = {"Once.": 1, "Twice.": 2, "3 times.": 3, "4 times.": 4}
-        if question.answer not in counts:
+        counts = {"once": 1, "twice": 2, "3 times": 3, "4 times": 4}
+        told = re.fullmatch(r"At (.+), (once|twice|. times)\.", question.answer)
+        if told is None:
             continue
         asked = _asked_about(question.text)
         if not asked[1]:
@@ -246,8 +247,23 @@ def test_how_often_counts_the_times_it_appears():
             num += is_there and absent_seconds >= 25
             absent_seconds = 0 if is_there else absent_seconds + 1
         checked += 1
-        assert num == counts[question.answer], question
+        assert num == counts[told[2]] == len(re.findall(r"\d\d:\d\d", told[1])), question
     assert checked > 5
+
+
+def test_which_came_first_is_the_one_with_the_earlier_time():
+    checked = 0
+    for world, since, now, question in _questions("past", 150, seed=3, memory_seconds=(1800,)):
+        told = re.fullmatch(r"The (.+) came at [\d:]+, the (.+) at [\d:]+: the (.+) was first\.", question.answer)
+        if told is None:
+            continue
+        checked += 1
+        first, other = (_asked_about(told[3]), _asked_about(told[2] if told[3] == told[1] else told[1]))
+        starts = question.told_seconds if told[3] == told[1] else question.told_seconds[::-1]
+        assert since < starts[0] < starts[1] < now
+        assert _shows(world.state_at(starts[0] + 0.5).named(), first)
+        assert _shows(world.state_at(starts[1] + 0.5).named(), other)
+    assert checked > 10
 
 
 def test_a_recent_answer_names_what_newly_stood_in_the_last_minute():
@@ -273,6 +289,11 @@ def test_the_gates_duration_is_the_last_stretch_of_open_states():
         told = re.search(r"(\d+) (second|minute)", question.answer)
         seconds = int(told[1]) * (60 if told[2] == "minute" else 1)
         assert abs(seconds - length) <= (30 if told[2] == "minute" else 6)
+        start = end - length
+        assert question.answer.startswith(f"From {datetime.fromtimestamp(question.told_seconds[0]):%H:%M:%S} to ")
+        assert abs(question.told_seconds[0] - start) <= 1.0
+        assert f" to {datetime.fromtimestamp(question.told_seconds[1]):%H:%M:%S}, " in question.answer
+        assert abs(question.told_seconds[1] - end) <= 1.0
         assert not any(world.state_at(time).gate_open for time in np.arange(end + 0.1, now, 2.0))
     assert checked > 20
 
