@@ -178,7 +178,8 @@ def models(
         for report in reports:
             sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False) + "\n")
     else:
-        Terminal().out.print(models_table(reports))
+        out = Terminal().out
+        out.print(models_table(reports, width=out.width))
 
 
 def _watch(

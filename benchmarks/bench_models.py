@@ -23,6 +23,7 @@ from llm.hardware import best_device, best_dtype
 from llm.presets import PRESETS, Preset
 
 SLOTS = (16, 64, 256)
+MOST_SLOTS = 256
 MOST_PARAMETERS = {"cpu": 1_200_000_000, "cuda": 20_000_000_000}
 """Larger ones take more than a minute for an answer here, and are left out unless they are named."""
 _err = Console(stderr=True)
@@ -36,6 +37,10 @@ def main(
     machine = environment()
     device = best_device()
     dtype = best_dtype(device)
+    if unknown := set(preset or ()) - {each.name for each in PRESETS}:
+        raise typer.BadParameter(f"no preset is called {', '.join(sorted(unknown))}; see: longwatch models")
+    if any(not 1 <= count <= MOST_SLOTS for count in slots or ()):
+        raise typer.BadParameter(f"long-term memory has 1 to {MOST_SLOTS} slots")
     chosen = [each for each in PRESETS if (each.name in preset if preset else _is_taken(each, device, dtype))]
     figures: dict[str, Any] = {"device": device.type, "dtype": str(dtype).removeprefix("torch."), "models": {}}
     with Progress(console=_err) as progress:
@@ -83,8 +88,9 @@ def _show(figures: dict[str, Any]) -> None:
             table.add_row(
                 name,
                 f"first token, memory of {ours['slots']} slots ({ours['slots_in_prompt']} in the prompt)",
-                f"{ours['first_token_seconds']} s, a second question "
-                f"{ours['first_token_of_a_second_question_seconds']} s; plain transformers {told}",
+                f"{ours['first_token_seconds']} s, another question about the same evidence "
+                f"{ours['first_token_of_another_question_about_the_same_evidence_seconds']} s; plain transformers, "
+                f"{theirs['frames']} frames to be seen first: {told}",
             )
         for what, value in each["beside_a_camera"].items():
             table.add_row(name, f"beside a camera: {what.replace('_', ' ')}", str(value))

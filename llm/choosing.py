@@ -80,9 +80,11 @@ def find(name: str, place: Place, *, bar: Bar) -> tuple[str, Judged]:
             "model openai:... is on a server and has no folder: streamer.agent.load_model joins it to the agent"
         )
     if folder.is_dir():
-        if (lacks := missing(folder)) is not None:
+        lacks = missing(folder)
+        judged = judge(name, folder, place) if (folder / "config.json").is_file() else None
+        if lacks is not None or judged is None:
             raise ModelLoadError(f"model {name!r} cannot be loaded from {folder}: {lacks}")
-        return name, judge(name, folder, place)
+        return name, judged
     if not HUB_NAME.fullmatch(name):
         raise ModelLoadError(
             f"model {name!r} is not found: give 'bundled', 'auto', a folder with a transformers checkpoint, or "
@@ -106,8 +108,14 @@ def judge(name: str, folder: Path, place: Place) -> Judged:
         if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
             raise ModelLoadError(wrong_family(name, config.model_type, "which does not read pictures"))
         shape = _shape(config, card)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (ImportError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelLoadError(f"model {name!r} cannot be loaded from {folder}: {first_line(error)}") from error
+    if (stored := getattr(config, "quantization_config", None)) is not None:
+        method = stored.get("quant_method", "unknown") if isinstance(stored, dict) else type(stored).__name__
+        raise ModelLoadError(
+            f"model {name!r} is stored quantised ({method}), which is not supported; take the checkpoint that it was "
+            "made of, and --quantize 4bit on an NVIDIA GPU"
+        )
     if shape is not None:
         _refuse_too_large(name, shape, place)
     return Judged(folder, config, card, shape)
@@ -121,7 +129,10 @@ def automatic(place: Place) -> list[Preset]:
     fitting, others = _sorted(place)
     if not fitting:
         free = gigabytes(free_bytes(place.device) or 0)
-        raise ModelLoadError(f"--model auto: nothing fits into {free} free on {place.device}: {', '.join(others)}")
+        raise ModelLoadError(
+            f"--model auto: nothing fits into {free} free on {place.device}: {', '.join(others)}; free "
+            "some memory, or take a model on a server (openai:URL#NAME)"
+        )
     return fitting
 
 

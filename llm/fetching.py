@@ -52,6 +52,13 @@ Bar = Callable[[str, int, int], AbstractContextManager[Advance]]
 """`bar(name, total_bytes, here_bytes)` is open while a checkpoint is fetched."""
 
 
+_BESIDE = {
+    "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model"),
+    "image processor": ("preprocessor_config.json", "processor_config.json"),
+}
+"""Without these beside the weights no picture and no question can be read; other programs may have left them away."""
+
+
 @contextmanager
 def no_bar(_name: str, _total_bytes: int, _here_bytes: int) -> Iterator[Advance]:
     """Shows nothing."""
@@ -76,7 +83,10 @@ def fetched(name: str, *, cache_folder: Path | None = None) -> Path | None:
 def missing(folder: Path) -> str | None:
     """What `folder` lacks to be a whole checkpoint, in a few words; None: nothing."""
     if not (folder / "config.json").is_file():
-        return "config.json is missing"
+        return "config.json is missing; give the folder that `hf download` makes"
+    for what, names in _BESIDE.items():
+        if not any((folder / name).is_file() for name in names):
+            return f"its {what} is missing ({' or '.join(names)})"
     if (folder / "model.safetensors").is_file():
         return None
     index = folder / "model.safetensors.index.json"
@@ -233,6 +243,8 @@ def _fetch_blob(name: str, file: _File, url: str, blobs: Path, counted: type[Any
             raise ModelLoadError(
                 f"model {name!r} is being fetched by another process; wait until it is here"
             ) from error
+        if blob.is_file():  # another process was done in the meantime
+            return
         if out.tell() > file.num_bytes:
             out.truncate(0)
         http_get(

@@ -162,12 +162,14 @@ class HuggingFaceModel:
         messages = self._conversation(evidence, question, camera=camera, is_current=is_current)
         ids = torch.tensor([self.prompt_ids(messages)], device=self.device)
         reading = self.family.reading(ids, self.family.read(evidence.tokens, question))
-        last, self._last_reading = self._last_reading, None
-        if last is not None:
-            reading.continue_from(last)
-            del last
+        is_note = len(evidence.slots) < 2  # which is no beginning of another prompt
+        if not is_note:
+            last, self._last_reading = self._last_reading, None
+            if last is not None:
+                reading.continue_from(last)
+                del last
         yield from self._written(reading, ids, max_new_tokens)
-        if len(evidence.slots) > 1:  # a note's prompt is no beginning of another
+        if not is_note:
             self._last_reading = reading
 
     def _written(self, reading: Reading, ids: Tensor, max_new_tokens: int) -> Iterator[Piece]:
@@ -272,6 +274,7 @@ def _read(name: str, judged: Judged, place: Place) -> tuple[HuggingFaceModel, in
             "What is happening?", camera="camera", reach=Reach(0.0, 0.0, 0)
         )
     except (
+        ImportError,
         OSError,
         ValueError,
         KeyError,

@@ -25,6 +25,8 @@ class Reading:
         self.embeds = embed(model, ids, tokens, image_id=image_id)
         self.is_picture = ids[0] == image_id
         self.tokens = tokens.flatten(0, 1)
+        if tokens.shape[-1] > self.embeds.shape[-1]:  # memory writes the next evidence into the same place
+            self.tokens = self.tokens.clone()
         self.cache = self._new_cache()
         self.num_read = 0
         """So much of the prompt has been read, from the start."""
@@ -32,7 +34,8 @@ class Reading:
     def continue_from(self, earlier: Reading) -> None:
         """Begin behind what this prompt has in common with `earlier`, which is done with: its cache is taken over.
 
-        Several questions about the same evidence differ only at their ends.
+        Several questions about the same frozen evidence differ only at their ends. Of one that is asked later hardly
+        more than the system's words are the same, since each caption begins with an age.
         """
         common = min(self._num_common(earlier), earlier.num_read, self.embeds.shape[1] - 1)
         if common > 0:
@@ -67,7 +70,7 @@ class Reading:
         is_other = (self.embeds[0, :length] != earlier.embeds[0, :length]).any(dim=1)
         is_other |= self.is_picture[:length] != earlier.is_picture[:length]
         places = (self.is_picture[:length] & earlier.is_picture[:length]).nonzero()[:, 0]
-        if len(places):  # a token may have more channels than an embedding
+        if len(places) and self.tokens.shape[1] > self.embeds.shape[2]:
             is_other[places] |= (self.tokens[: len(places)] != earlier.tokens[: len(places)]).any(dim=1)
         return int(is_other.nonzero()[0, 0]) if bool(is_other.any()) else length
 

@@ -96,7 +96,7 @@ class Connection:
             raise self._lost_to("unreachable", f"(no reply within {self._patience.list_models:.0f} s)") from error
         except APIError as error:
             raise self._fault(error) from error
-        return [str(model.id) for model in page.data or []]
+        return [self.endpoint.redact(str(model.id)) for model in page.data or []]
 
     async def stream(self, body: dict[str, Any], *, first_by: float) -> AsyncGenerator[Delta, None]:
         """The events of one chat completion; `first_by` is the loop's time at which a first word must have come.

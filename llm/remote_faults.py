@@ -55,6 +55,9 @@ _NO_PICTURES = re.compile(
 )
 _NO_SYSTEM = re.compile(r"system.{0,20}role|role.{0,20}system|roles must alternate", re.IGNORECASE)
 _LATER = (429, 503)
+_RATE = re.compile(r"per (min|hour|day|sec)|please wait|try again|rate limit", re.IGNORECASE)
+_REQUEST_TOO_LARGE = re.compile(r"request (is )?too large", re.IGNORECASE)
+"""Not how much has been asked lately, but this one question: waiting does not help."""
 
 
 def fault_of_status(status: int, message: str, headers: Mapping[str, str]) -> RemoteFault:
@@ -67,7 +70,8 @@ def fault_of_status(status: int, message: str, headers: Mapping[str, str]) -> Re
         return RemoteFault("too_long", said)
     if status != 429 and _NO_PICTURES.search(message):
         return RemoteFault("no_pictures", said)
-    if _TOO_LONG.search(message):
+    is_rate = status == 429 and _RATE.search(message) is not None and not _REQUEST_TOO_LARGE.search(message)
+    if _TOO_LONG.search(message) and not is_rate:
         return RemoteFault("too_long", said)
     if status in (400, 422):
         if "max_completion_tokens" in message:

@@ -203,6 +203,8 @@ def load_model(
 
     try:
         if name.startswith(SCHEME):
+            if quantize is not None:
+                raise ModelError("--quantize is for models that run here; leave it away for a model on a server")
             return _remote_model(name, budget or BudgetSettings())
         return load(name, quantize=quantize, num_cameras=num_cameras, bar=bar or no_bar)
     except ModelLoadError as error:

@@ -80,26 +80,31 @@ def report_models() -> list[ModelReport]:
     return [_report("bundled", bundled, place, is_bundled=True), *sorted(reports, key=lambda each: each.parameters)]
 
 
-def models_table(reports: Sequence[ModelReport]) -> Group:
-    """A row per checkpoint, and below what its columns mean."""
+COLUMNS = ("model", "family", "size", "needs", "tokens", "tested", "here")
+WIDE = 110
+"""Characters that all columns take."""
+
+
+def models_table(reports: Sequence[ModelReport], *, width: int = WIDE) -> Group:
+    """A row per checkpoint, and below what its columns mean; two of them only where `width` characters are enough."""
     table = Table(box=HORIZONTALS, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("model", "family", "size", "needs", "tokens", "tested", "here"):
-        table.add_column(name, justify="right" if name in ("size", "needs", "tokens") else "left")
-    table.columns[0].overflow = "fold"
-    for column in table.columns[1:]:
-        column.no_wrap = True
+    shown = COLUMNS if width >= WIDE else tuple(name for name in COLUMNS if name not in ("family", "tokens"))
+    for name in shown:
+        is_number = name in ("size", "needs", "tokens")
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "here")
     for report in reports:
         four = report.needs_bytes_4bit
-        table.add_row(
-            Text(report.model, "bold" if report.is_auto else ""),
-            report.family,
-            _count(report.parameters),
-            gigabytes(report.needs_bytes) + ("" if four is None else f" ({gigabytes(four)})"),
-            str(report.tokens_per_frame),
-            "run" if report.is_run_here else "parity" if report.is_parity_tested else "no",
-            _here(report),
-        )
-    return Group(table, Text("\n".join(_legend(reports[0])), "dim"))
+        cells: dict[str, str | Text] = {
+            "model": Text(report.model, "bold" if report.is_auto else ""),
+            "family": report.family,
+            "size": _count(report.parameters),
+            "needs": gigabytes(report.needs_bytes) + ("" if four is None else f" ({gigabytes(four)})"),
+            "tokens": str(report.tokens_per_frame),
+            "tested": "run" if report.is_run_here else "parity" if report.is_parity_tested else "no",
+            "here": _here(report),
+        }
+        table.add_row(*(cells[name] for name in shown))
+    return Group(table, Text("\n".join(_legend(reports[0], is_wide=width >= WIDE)), "dim"))
 
 
 def _count(parameters: int) -> str:
@@ -121,13 +126,14 @@ def _here(report: ModelReport) -> Text:
     return words
 
 
-def _legend(report: ModelReport) -> list[str]:
+def _legend(report: ModelReport, *, is_wide: bool) -> list[str]:
     free = "" if report.free_bytes is None else f"; {gigabytes(report.free_bytes)} are free"
     four = "" if report.needs_bytes_4bit is None else ", in brackets with --quantize 4bit"
     return [
         f"needs: weights, a full prompt, one camera's memory, working space; {report.dtype} on {report.device}{four}"
         f"{free}.",
-        "tokens: of a frame in a prompt. auto: what --model auto takes here. slow: on a CPU.",
+        *(["tokens: of a frame in a prompt."] if is_wide else []),
+        "auto: what --model auto takes here. slow: on a CPU.",
         "gated: accept its terms at the hub first.",
         "tested: parity: a tiny random checkpoint of the family answers what its own generate() says, token for",
         "token; run: these very weights. No weights but the bundled ones have been run by this project.",

@@ -110,6 +110,8 @@ class Asked:
 
     def cancel(self) -> None:
         """Stop answering at once: a step that runs on the device ends unheard, a remote model's stream is closed."""
+        if self.is_cancelled:
+            return
         self.is_cancelled = True
         if self._until is not None:
             self._until.reschedule(asyncio.get_running_loop().time())

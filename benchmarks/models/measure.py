@@ -27,6 +27,8 @@ NUM_WORDS = 16
 """Words that are written to measure how fast."""
 NOON_SECONDS = 1_795_348_800.0
 REPEATS = 3
+SLOW_SECONDS = 30.0
+"""What takes longer is run once, and not warmed up."""
 CAMERA_FPS = 2.0
 
 Picture = NDArray[np.uint8]
@@ -109,14 +111,14 @@ def answering(model: HuggingFaceModel, num_slots: int) -> dict[str, Any]:
         first.append(first_seconds)
         words.append(word_seconds)
         again.append(_answer(model, evidence, "Is anybody there?", time.perf_counter())[0])
-    messages = conversation(evidence, QUESTION, camera="yard")
+    messages = conversation(evidence, QUESTION, camera="yard", system=model.system)
     return {
         "slots": num_slots,
         "slots_in_prompt": len(evidence.slots),
         "prompt_tokens": len(model.prompt_ids(messages)),
         "recall_ms": round(median(freeze) * 1e3, 2),
         "first_token_seconds": round(median(first), 3),
-        "first_token_of_a_second_question_seconds": round(median(again), 3),
+        "first_token_of_another_question_about_the_same_evidence_seconds": round(median(again), 3),
         "words_per_second": round(1 / median(words), 2),
     }
 
@@ -130,7 +132,7 @@ def _answer(model: HuggingFaceModel, evidence: Evidence, question: str, began: f
             _wait()
             times.append(time.perf_counter())
     if len(times) < 2:
-        raise RuntimeError("it ended after its first word; take another seed")
+        raise RuntimeError("it ended after its first word")
     return times[0] - began, (times[-1] - times[0]) / (len(times) - 1)
 
 
@@ -142,7 +144,9 @@ def plainly(model: HuggingFaceModel, num_frames: int) -> dict[str, Any]:
     slots = tuple(EvidenceSlot("ring", time, time, 1, "", index) for index, time in enumerate(times))
     nothing = torch.empty(num_frames, model.encoder.num_tokens, model.encoder.width, device="meta")
     evidence = Evidence(0, times[-1], nothing, slots, (), times[-1], 0.0)
-    ids = torch.tensor([model.prompt_ids(conversation(evidence, QUESTION, camera="yard"))], device=model.device)
+    ids = torch.tensor(
+        [model.prompt_ids(conversation(evidence, QUESTION, camera="yard", system=model.system))], device=model.device
+    )
     longest = int(model.model.config.get_text_config(decoder=True).max_position_embeddings)
     figures: dict[str, Any] = {"frames": num_frames, "prompt_tokens": ids.shape[1]}
     if ids.shape[1] + NUM_WORDS > longest:
@@ -152,7 +156,11 @@ def plainly(model: HuggingFaceModel, num_frames: int) -> dict[str, Any]:
         pixels = model.encoder.preprocessing.apply(frames, device=model.device, dtype=model.dtype)
         generate(model, pixels, ids, QUESTION, num_new=1)
 
-    return {**figures, "first_token_seconds": round(seconds_of(ask, repeats=1, warm=0), 3)}
+    began = time.perf_counter()
+    ask()
+    is_slow = time.perf_counter() - began > SLOW_SECONDS
+    seconds = time.perf_counter() - began if is_slow else seconds_of(ask, warm=0)
+    return {**figures, "runs": 1 if is_slow else REPEATS, "first_token_seconds": round(seconds, 3)}
 
 
 async def beside_a_camera(

@@ -51,4 +51,6 @@ def random_checkpoint(preset: Preset, *, device: torch.device, dtype: torch.dtyp
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "preprocessor_config.json").write_text(json.dumps({**_PROCESSING, **two_steps}))
         preprocessing = Preprocessing.from_folder(Path(folder), size=family.size(config), fit=family.fit)
-    return HuggingFaceModel(model, tokenizer, family, preprocessing, name=preset.name, card={})
+    loaded = HuggingFaceModel(model, tokenizer, family, preprocessing, name=preset.name, card={})
+    loaded._stop_ids = frozenset()  # noise would end an answer at any word
+    return loaded

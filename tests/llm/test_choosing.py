@@ -143,3 +143,14 @@ def test_a_folder_with_other_weights_fails_in_one_line(tmp_path):
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelLoadError, match="its weights are no safetensors, the only kind that is read"):
         load(str(tmp_path), device="cpu")
+
+
+def test_a_checkpoint_that_is_stored_quantised_fails_with_what_to_take_instead(tmp_path):
+    folder = make_checkpoint(tmp_path, "smolvlm")
+    config = json.loads((folder / "config.json").read_text())
+    stored = {**config, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    (folder / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(
+        ModelLoadError, match=r"stored quantised \(bitsandbytes\).*take the checkpoint that it was made of"
+    ):
+        load(str(folder), device="cpu")

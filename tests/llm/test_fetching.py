@@ -187,8 +187,12 @@ def test_a_cache_that_cannot_be_written_fails(hub, tmp_path):
 
 
 def test_what_a_folder_lacks_is_named(tmp_path):
-    assert missing(tmp_path) == "config.json is missing"
+    assert "config.json is missing" in str(missing(tmp_path))
     (tmp_path / "config.json").write_text("{}")
+    assert "its tokenizer is missing (tokenizer.json or" in str(missing(tmp_path))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert "its image processor is missing" in str(missing(tmp_path))
+    (tmp_path / "preprocessor_config.json").write_text("{}")
     assert missing(tmp_path) == "model.safetensors is missing"
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     assert "others can run code" in str(missing(tmp_path))

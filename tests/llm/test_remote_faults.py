@@ -43,6 +43,8 @@ WORDINGS = [
     (400, "Unsupported value: 'temperature' does not support 0.0 with this model.", "no_temperature"),
     (429, "Rate limit reached for requests per min", "busy"),
     (429, "Request too large for tokens per min", "too_long"),
+    (429, "Too many tokens, please wait before trying again.", "busy"),
+    (429, "Too many images per minute", "busy"),
     (401, "Incorrect API key provided", "key"),
     (403, "Forbidden", "key"),
     # what else may come

@@ -43,10 +43,12 @@ def test_a_wide_terminal_shows_a_model_a_line(reports):
     assert all(len(line) <= 110 for line in lines)
 
 
-def test_a_narrow_terminal_leaves_nothing_out(reports):
-    text = "".join(line.split("  ")[0].strip() for line in _printed(models_table(reports), 80).splitlines())
+def test_a_narrow_terminal_shows_every_name_whole_to_be_copied(reports):
+    lines = _printed(models_table(reports, width=80), 80).splitlines()
+    assert all(len(line) <= 80 for line in lines[: -len(lines) // 3])
     for report in reports:
-        assert report.model in text
+        assert sum(line.split()[:1] == [report.model] for line in lines) == 1
+    assert "…" not in "".join(lines)
 
 
 def test_the_bar_of_a_fetch_stands_in_place_of_the_status():

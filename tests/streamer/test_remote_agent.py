@@ -72,6 +72,7 @@ async def test_a_question_that_is_withdrawn_closes_the_stream_at_once(reply: Rep
             await anext(aiter(asked))
         began = time.monotonic()
         asked.cancel()
+        asked.cancel()  # withdrawn twice is withdrawn
         with pytest.raises(QuestionError, match="withdrawn"):
             await asyncio.wait_for(asked.answer(), 5)
         await asyncio.wait_for(server.broken_off.wait(), 5)
@@ -122,6 +123,8 @@ def test_a_remote_model_keeps_its_key_to_itself(monkeypatch: pytest.MonkeyPatch)
     model = load_model("openai:http://127.0.0.1:9/v1#tiny")
     assert isinstance(model, RemoteModel)
     assert "s3cr3t" not in repr(model) + repr(model.__dict__)
+    with pytest.raises(ModelError, match="leave it away for a model on a server"):
+        load_model("openai:http://127.0.0.1:9/v1#tiny", quantize="4bit")
     with pytest.raises(ModelError, match="named after a #") as caught:
         load_model("openai:http://s3cr3t@127.0.0.1:9/v1")
     assert "s3cr3t" not in str(caught.value)
