@@ -119,6 +119,14 @@ PRESETS = (
         },
     ),
     Preset(
+        "OpenGVLab/InternVL3-8B-hf",
+        "internvl",
+        {
+            "tie_word_embeddings": False,
+            "text_config": _text(3584, 18944, 28, 28, 4, 151674, model_type="qwen2", max_position_embeddings=32768),
+        },
+    ),
+    Preset(
         "Qwen/Qwen3-VL-2B-Instruct",
         "qwen3_vl",
         {
@@ -195,6 +203,42 @@ PRESETS = (
         "llava-hf/llava-1.5-7b-hf",
         "llava",
         {"text_config": _text(4096, 11008, 32, 32, 32, 32064, model_type="llama", max_position_embeddings=4096)},
+    ),
+    Preset(
+        "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        "llava_onevision",
+        {
+            "tie_word_embeddings": True,
+            "text_config": _text(896, 4864, 24, 14, 2, 152000, model_type="qwen2", max_position_embeddings=32768),
+        },
+    ),
+    Preset(
+        "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        "llava_onevision",
+        {"text_config": _text(3584, 18944, 28, 28, 4, 152128, model_type="qwen2", max_position_embeddings=32768)},
+    ),
+    Preset(
+        "Salesforce/blip2-opt-2.7b",
+        "blip-2",
+        {
+            "text_config": {
+                "model_type": "opt",
+                "hidden_size": 2560,
+                "word_embed_proj_dim": 2560,
+                "ffn_dim": 10240,
+                "num_hidden_layers": 32,
+                "num_attention_heads": 32,
+                "vocab_size": 50304,
+            },
+        },
+    ),
+    Preset(
+        "Salesforce/instructblip-vicuna-7b",
+        "instructblip",
+        {
+            "qformer_config": {"vocab_size": 30523},
+            "text_config": _text(4096, 11008, 32, 32, 32, 32001, model_type="llama"),
+        },
     ),
     Preset(
         "HuggingFaceM4/Idefics3-8B-Llama3",
