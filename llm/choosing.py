@@ -14,7 +14,7 @@ from llm.errors import ModelLoadError
 from llm.families import FAMILIES
 from llm.fetching import HUB_NAME, Bar, fetch, fetched, missing
 from llm.fit import Needs, free_bytes, needs
-from llm.hardware import Quantize, can_quantise
+from llm.hardware import Quantize, can_quantise, is_loaded_at_once
 from llm.presets import PRESETS, Preset
 from llm.shapes import DEFAULT_PROMPT_TOKENS, Shape, shape_of
 from llm.sizes import gigabytes
@@ -118,6 +118,7 @@ def judge(name: str, folder: Path, place: Place) -> Judged:
         )
     if shape is not None:
         _refuse_too_large(name, shape, place)
+        _refuse_too_large_on_the_way(name, shape, place)
     return Judged(folder, config, card, shape)
 
 
@@ -154,6 +155,7 @@ def _from_hub(name: str, place: Place, *, bar: Bar) -> Judged:
     for preset in PRESETS:
         if preset.name == name.partition("@")[0]:
             _refuse_too_large(name, preset.shape, place)  # known without asking anybody
+            _refuse_too_large_on_the_way(name, preset.shape, place)
 
     def before_weights(folder: Path) -> None:
         judge(name, folder, place)
@@ -231,3 +233,15 @@ def _refuse_too_large(name: str, shape: Shape, place: Place) -> None:
         f"model {name!r} needs {need}, and {gigabytes(free)} are free on {place.device}; "
         + (f"try {' or '.join(tries)}" if tries else "free some memory, or watch fewer cameras")
     )
+
+
+def _refuse_too_large_on_the_way(name: str, shape: Shape, place: Place) -> None:
+    """To a GPU, but through this machine's own memory."""
+    if is_loaded_at_once(place.device):
+        return
+    weights, free = place.needs(shape).weights, free_bytes(torch.device("cpu"))
+    if free is not None and weights > free:
+        raise ModelLoadError(
+            f"model {name!r} fits on {place.device}, but without accelerate its {gigabytes(weights)} of weights are "
+            f"loaded through this machine's own memory, of which {gigabytes(free)} are free: pip install accelerate"
+        )

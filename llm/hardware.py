@@ -55,6 +55,11 @@ def quantisation(quantize: Quantize, device: torch.device, dtype: torch.dtype, *
     )
 
 
+def is_loaded_at_once(device: torch.device) -> bool:
+    """Whether weights go straight to the device; else they are read into this machine's own memory first."""
+    return device.type == "cpu" or importlib.util.find_spec("accelerate") is not None
+
+
 def can_quantise(device: torch.device) -> bool:
     """As far as the device goes."""
     return device.type == "cuda"

@@ -17,7 +17,15 @@ from llm.errors import ModelLoadError, PromptError
 from llm.families import FAMILIES, Family, InstructBlip
 from llm.fetching import Bar, no_bar
 from llm.fit import CHUNK_TOKENS
-from llm.hardware import Quantize, attention, best_device, best_dtype, check_quantisation, quantisation
+from llm.hardware import (
+    Quantize,
+    attention,
+    best_device,
+    best_dtype,
+    check_quantisation,
+    is_loaded_at_once,
+    quantisation,
+)
 from llm.prompt import (
     SYSTEM,
     SYSTEM_OF_THE_WORLD,
@@ -251,13 +259,15 @@ def _read(name: str, judged: Judged, place: Place) -> tuple[HuggingFaceModel, in
     if place.quantize is not None:
         keep = ("lm_head",) if judged.shape is None else judged.shape.outside
         how["quantization_config"] = quantisation(place.quantize, place.device, place.dtype, keep=keep)
+    is_direct = place.device.type != "cpu" and is_loaded_at_once(place.device)
+    if is_direct:
         how["device_map"] = {"": place.device}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=place.dtype, use_safetensors=True, trust_remote_code=False, **how
         )
-        model = (model if place.quantize is not None else model.to(place.device)).eval()
+        model = (model if is_direct else model.to(place.device)).eval()
         if not hasattr(model, "get_image_features"):
             raise ModelLoadError(wrong_family(name, config.model_type, "whose vision tower cannot be run by itself"))
         try:

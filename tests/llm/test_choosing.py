@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import shutil
@@ -25,10 +26,13 @@ SMALL = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct"
 
 @pytest.fixture
 def room(monkeypatch):
-    """`room(gigabytes)`: so much is free, on whatever device; there is no small real GPU."""
+    """`room(gigabytes, host=gigabytes)`: so much is free on a device and on its host; there is no small real GPU."""
 
-    def give(gigabytes):
-        monkeypatch.setattr(choosing, "free_bytes", lambda _device: int(gigabytes * 1e9))
+    def give(gigabytes, host=None):
+        def free(device):
+            return int((gigabytes if host is None or device.type != "cpu" else host) * 1e9)
+
+        monkeypatch.setattr(choosing, "free_bytes", free)
 
     return give
 
@@ -103,6 +107,20 @@ def test_a_preset_that_does_not_fit_fails_without_asking_the_hub(room, offline):
     with pytest.raises(ModelLoadError, match=r"'Qwen/Qwen3-VL-8B-Instruct' needs .* and 7\.4 GB are free on cuda:0"):
         find("Qwen/Qwen3-VL-8B-Instruct", GPU, bar=no_bar)
     assert not offline.exists()
+
+
+@pytest.mark.usefixtures("offline")
+def test_without_accelerate_the_host_must_have_room_too(room, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "accelerate" else real(name, *more)
+    )
+    room(16.0, host=4.0)
+    with pytest.raises(ModelLoadError, match=r"cuda:0, .* 4\.3 GB of weights .* 4\.0 GB are free: pip install acc"):
+        find("Qwen/Qwen3-VL-2B-Instruct", GPU, bar=no_bar)
+    room(16.0, host=5.0)
+    with pytest.raises(ModelLoadError, match="the hub cannot be reached"):  # so it would have been fetched
+        find("Qwen/Qwen3-VL-2B-Instruct", GPU, bar=no_bar)
 
 
 def test_more_cameras_than_there_is_memory_for_fail_before_the_weights_are_read(tmp_path):

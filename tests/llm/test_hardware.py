@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from llm.errors import ModelLoadError
-from llm.hardware import attention, best_device, best_dtype, check_quantisation, quantisation
+from llm.hardware import (
+    attention,
+    best_device,
+    best_dtype,
+    check_quantisation,
+    is_loaded_at_once,
+    quantisation,
+)
 from llm.huggingface import load
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
@@ -34,6 +41,12 @@ def installed(monkeypatch):
 def test_a_cpu_computes_in_float32():
     assert best_dtype(CPU) == torch.float32
     assert best_device("cpu") == CPU
+
+
+def test_weights_go_to_a_gpu_by_way_of_the_host_unless_accelerate_is_there(installed):
+    installed("accelerate")
+    assert is_loaded_at_once(GPU)
+    assert is_loaded_at_once(CPU)
 
 
 @pytest.mark.cuda
