@@ -6,22 +6,27 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from streamer.yard.remembering import Written
 from streamer.yard.shown import NUM_ASKED
+from streamer.yard.side_by_side import Heads
+from streamer.yard.sources import NOTHING_MORE
 
-CLOCK_SHARE, SOURCE_SHARE, FETCHED_SHARE = 0.3, 0.3, 0.3
-SOURCE_SCALE = 8.0
+CLOCK_SHARE, SOURCE_SHARE, FETCHED_SHARE = 0.3, 0.5, 0.3
 KNOWN_AFTER = 2
-"""After so many layers a slot shall know what it shows; one later, when it began and what came in it. One more, and
-the end of a question shall know when the slot began that its answer is from."""
+"""After so many layers a slot shall know what it shows; one later, from when to when it lasts and what came in it, and
+each word of the first thing that is told, which slot it is from. One more, and that word shall know the time to tell,
+and each word of what is told later, which slot it is from; one more, and that one shall know its time too."""
+LOOKING_HEADS = ((KNOWN_AFTER + 1, 1), (KNOWN_AFTER + 2, 0))
+"""(layer, head) with which words of what is told first, and of what is told later, look at their slot."""
+_TIME_SIZES = [24, 60, 60]
 
 
 class DigestHelper(nn.Module):
     """While it learns: asks the mean of each picture's tokens after the first layer what is there; the token behind it
-    when its slot began, what it shows and what came in it; and the end of each question which of these tokens its
-    answer is from, and then when that slot began.
+    from when to when its slot lasts, what it shows and what came in it; and each word of an answer that comes from a
+    slot to look at that token, or at the end of a list at the first of all, and then to know the time it tells of it.
 
     Whoever is asked what came when needs a place at which both are known, and has to find it. From answers alone that
     is learned too late: after thousands of steps the minute that was told was that of no slot.
@@ -29,14 +34,13 @@ class DigestHelper(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.clock = nn.Linear(width, 24 + 60)
+        self.clock = nn.Linear(width, 2 * sum(_TIME_SIZES))
         self.glance = nn.Linear(width, NUM_ASKED)
         self.present = nn.Linear(width, NUM_ASKED)
         self.arrived = nn.Linear(width, NUM_ASKED)
-        self.wanted = nn.Linear(width, width)
-        self.fetched = nn.Linear(width, 24 + 60)
+        self.fetched = nn.ModuleList(nn.Linear(width, sum(_TIME_SIZES)) for _ in range(2))
 
-    def forward(self, states: Sequence[Tensor], is_picture: Tensor, batch: Sequence[Written]) -> Tensor:
+    def forward(self, states: Sequence[Tensor], is_picture: Tensor, batch: Sequence[Written], heads: Heads) -> Tensor:
         """`states` [B, L, D] after each layer, `is_picture` [B, L] where pictures' tokens stand -> loss."""
         is_behind = torch.zeros_like(is_picture)
         is_behind[:, 1:] = is_picture[:, :-1] & ~is_picture[:, 1:]
@@ -47,31 +51,50 @@ class DigestHelper(nn.Module):
         early, later = states[KNOWN_AFTER][is_behind].float(), states[KNOWN_AFTER + 1][is_behind].float()
         glance = states[1][is_picture].float().view(len(clock), -1, states[1].shape[-1]).mean(1)
         weight = torch.full((NUM_ASKED,), 4.0, device=device)
-        return (
-            CLOCK_SHARE * _clock_loss(self.clock(later), clock)
+        told = self.clock(later).chunk(2, dim=-1)
+        loss: Tensor = (
+            CLOCK_SHARE * (_clock_loss(told[0], clock[:, :3]) + _clock_loss(told[1], clock[:, 3:]))
             + binary_cross_entropy_with_logits(self.glance(glance).float(), present, pos_weight=weight)
             + binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
             + 2.0 * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=2.0 * weight)
-            + SOURCE_SHARE * self._of_sources(states[KNOWN_AFTER + 1], is_behind, batch)
-            + FETCHED_SHARE * self._of_fetched(states[KNOWN_AFTER + 2], batch)
         )
+        for is_later in (False, True):
+            after = KNOWN_AFTER + 1 + is_later
+            found = _of_sources(states[after], is_behind, batch, heads, is_later=is_later)
+            fetched = self._of_fetched(states[after + 1], batch, is_later=is_later)
+            loss = loss + SOURCE_SHARE * found + FETCHED_SHARE * fetched
+        return loss
 
-    def _of_sources(self, states: Tensor, is_behind: Tensor, batch: Sequence[Written]) -> Tensor:
-        losses = []
-        for own, behind, each in zip(states, is_behind, batch, strict=True):
-            if len(each.sources):
-                ends, places = each.sources.to(own.device).unbind(1)
-                slots, asked = (normalize(own[which].float(), dim=-1) for which in (behind, ends))
-                losses.append(cross_entropy(self.wanted(asked).float() @ slots.T * SOURCE_SCALE, places))
-        return torch.stack(losses).mean() if losses else states.sum() * 0.0
+    def _of_fetched(self, states: Tensor, batch: Sequence[Written], *, is_later: bool) -> Tensor:
+        """The time that is told."""
+        found = [_sources_of(each, is_later=is_later) for each in batch]
+        words = torch.cat(
+            [own[places[slots >= 0]].float() for own, (places, slots, _) in zip(states, found, strict=True)]
+        )
+        clock = torch.cat([clock[slots >= 0] for _, slots, clock in found]).to(states.device)
+        return _clock_loss(self.fetched[int(is_later)](words), clock) if len(clock) else states.sum() * 0.0
 
-    def _of_fetched(self, states: Tensor, batch: Sequence[Written]) -> Tensor:
-        ends = torch.cat([own[each.sources[:, 0]].float() for own, each in zip(states, batch, strict=True)])
-        clock = torch.cat([each.clock[each.sources[:, 1]] for each in batch]).to(states.device)
-        return _clock_loss(self.fetched(ends), clock) if len(clock) else states.sum() * 0.0
+
+def _of_sources(states: Tensor, is_behind: Tensor, batch: Sequence[Written], heads: Heads, *, is_later: bool) -> Tensor:
+    """What the looking head of the layer that `states` come into should look at, and does not."""
+    layer, head = LOOKING_HEADS[int(is_later)]
+    losses = []
+    for row, each in enumerate(batch):
+        places, slots, _ = (part.to(states.device) for part in _sources_of(each, is_later=is_later))
+        if len(places):
+            behind = torch.nonzero(is_behind[row]).flatten()
+            looked_at = torch.where(slots == NOTHING_MORE, 0, behind[slots])
+            losses.append(cross_entropy(heads.scores(states, row, places, layer=layer, head=head), looked_at))
+    return torch.stack(losses).mean() if losses else states.sum() * 0.0
+
+
+def _sources_of(each: Written, *, is_later: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """(places [K], slots [K], clock [K, 3]) of the first thing that is told, or of those told later."""
+    own = each.sources[each.sources[:, 2] == int(is_later)]
+    return own[:, 0], own[:, 1], own[:, 3:]
 
 
 def _clock_loss(told: Tensor, clock: Tensor) -> Tensor:
-    """Of hours and minutes, [K, 24 + 60] against int64 [K, 2]."""
-    told = told.float()
-    return cross_entropy(told[:, :24], clock[:, 0]) + cross_entropy(told[:, 24:], clock[:, 1])
+    """Of hours, minutes and seconds, [K, 24 + 60 + 60] against int64 [K, 3]."""
+    parts = torch.split(told.float(), _TIME_SIZES, dim=-1)
+    return torch.stack([cross_entropy(part, wanted) for part, wanted in zip(parts, clock.unbind(1), strict=True)]).sum()

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from encoders import VisionEncoder
-from memory import Evidence, Memory
+from memory import Evidence, EvidenceSlot, Gap, Memory
 from streamer.yard.questions import draw_moment
 from streamer.yard.sightings import Sightings, remember
 from streamer.yard.watched import Watched, watch
-from streamer.yard.world import World
+from streamer.yard.world import World, YardState
 
+_Spanning = TypeVar("_Spanning", EvidenceSlot, Gap)
 SAMPLING_FPS = (2.0, 2.0, 1.0, 1.0, 0.5)
 SPAN_SECONDS = (40.0, 5400.0)
 NUM_SNAPSHOTS = 12
@@ -37,17 +38,51 @@ class Snapshot:
 
     evidence      its tokens in float16
     has_gap       something was not observed: only what is there now can be asked fairly
+    late_seconds  how much later than in its world all of it is said to have been
     """
 
     world: World
     since_seconds: float
     evidence: Evidence
     has_gap: bool
+    late_seconds: float = 0.0
 
     @cached_property
     def watched(self) -> Watched:
         """The truth of what memory covers."""
-        return watch(self.world, self.since_seconds, self.evidence.now_seconds)
+        late = self.late_seconds
+        return watch(self.world, self.since_seconds - late, self.evidence.now_seconds - late).later(late)
+
+    @property
+    def state(self) -> YardState:
+        """What is there now."""
+        return self.world.state_at(self.evidence.now_seconds - self.late_seconds)
+
+    def later(self, seconds: float) -> Snapshot:
+        """The same as if it had been `seconds` later, so that no time of a world can be learned by heart."""
+        before = self.evidence
+        evidence = replace(
+            before,
+            now_seconds=before.now_seconds + seconds,
+            slots=tuple(_later(slot, seconds) for slot in before.slots),
+            gaps=tuple(_later(gap, seconds) for gap in before.gaps),
+            newest_seconds=None if before.newest_seconds is None else before.newest_seconds + seconds,
+        )
+        return Snapshot(self.world, self.since_seconds + seconds, evidence, self.has_gap, self.late_seconds + seconds)
+
+    def newest(self, num_slots: int) -> Snapshot:
+        """The same of a memory that began with the `num_slots` newest of its slots."""
+        slots = self.evidence.slots[-num_slots:]
+        if len(slots) == len(self.evidence.slots):
+            return self
+        since_seconds = slots[0].start_seconds
+        gaps = tuple(gap for gap in self.evidence.gaps if gap.end_seconds > since_seconds)
+        evidence = replace(self.evidence, slots=slots, tokens=self.evidence.tokens[-num_slots:], gaps=gaps)
+        return replace(self, since_seconds=since_seconds, evidence=evidence, has_gap=self.has_gap and bool(gaps))
+
+
+def _later(span: _Spanning, seconds: float) -> _Spanning:
+    return replace(span, start_seconds=span.start_seconds + seconds, end_seconds=span.end_seconds + seconds)
 
 
 def draw_history(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ MOST_FACTS = 6
 NOTHING_SHARE = 0.08
 """Of the chances to ask about a stretch in which nothing came, so many are taken."""
 RARE_SHARE = 0.2
+PAST_SHARES = {"did": 0.22, "when": 0.22, "often": 0.16, "first": 0.16, "last vehicle": 0.14, "gate": 0.10}
 SPAN_MINUTES = (5, 10, 15, 20, 30, 45, 60, 90, 120)
 
 
@@ -84,20 +85,22 @@ def _recent_did(minute: Watched, rng: np.random.Generator, *, held_out: bool) ->
     return YardQuestion(text, "recent", answer, age_seconds, told_seconds=_starts(came))
 
 
-def draw_past(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
+def draw_past(
+    watched: Watched, rng: np.random.Generator, *, held_out: bool, shares: Mapping[str, float] = PAST_SHARES
+) -> YardQuestion:
     """Did X come, when, how often, what came first, the last vehicle, when was the gate opened."""
-    ways: tuple[tuple[Callable[..., YardQuestion], float], ...] = (
-        (_did, 0.22),
-        (_when, 0.22),
-        (_often, 0.16),
-        (_first, 0.16),
-        (_last_vehicle, 0.14),
-        (_gate_when, 0.10),
-    )
-    order = rng.choice(len(ways), size=len(ways), replace=False, p=[share for _, share in ways])
-    for place in order:
+    ways: dict[str, Callable[..., YardQuestion]] = {
+        "did": _did,
+        "when": _when,
+        "often": _often,
+        "first": _first,
+        "last vehicle": _last_vehicle,
+        "gate": _gate_when,
+    }
+    names = list(shares)
+    for place in rng.choice(len(names), size=len(names), replace=False, p=list(shares.values())):
         try:
-            return ways[int(place)][0](watched, rng, held_out=held_out)
+            return ways[names[int(place)]](watched, rng, held_out=held_out)
         except NothingToAsk:
             continue
     raise NothingToAsk("nothing came that could be asked about")
@@ -136,8 +139,7 @@ def _often(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
         raise NothingToAsk("nothing came twice")
     asked, came = by_count[count][int(rng.integers(len(by_count[count])))]
     text = pick(wordings.OFTEN.of(held_out=held_out), rng).format(a=name_thing(*asked))
-    times = [at_clock(coming.start_seconds).removeprefix("at ") for coming in came]
-    answer = f"At {listed(times)}, {OFTEN.get(count, f'{count} times')}."
+    answer = times_and_count([coming.start_seconds for coming in came])
     return YardQuestion(text, "past", answer, watched.age_seconds(came[0]), told_seconds=_starts(came))
 
 
@@ -154,10 +156,9 @@ def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
     names = [name_with("the", *asked) for _, asked in (one, other)]
     text = pick(wordings.FIRST.of(held_out=held_out), rng).format(the=names[0], the_other=names[1])
     first, _ = min(one, other, key=lambda pair: pair[0].start_seconds)
-    times = [at_clock(coming.start_seconds) for coming, _ in (one, other)]
-    answer = f"{names[0]} came {times[0]}, {names[1]} {times[1]}: {names[first is other[0]]} was first"
-    told_seconds = _starts([one[0], other[0]])
-    return YardQuestion(text, "past", sentence(answer), watched.age_seconds(first), told_seconds=told_seconds)
+    told_seconds = one[0].start_seconds, other[0].start_seconds
+    answer = first_of_two((names[0], names[1]), told_seconds)
+    return YardQuestion(text, "past", answer, watched.age_seconds(first), told_seconds=told_seconds)
 
 
 def _last_vehicle(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -242,6 +243,20 @@ def draw_summary(watched: Watched, rng: np.random.Generator, *, held_out: bool) 
     answer = sentence(listed(facts)) if facts else NOTHING_CAME
     age_seconds = watched.now_seconds - since_seconds
     return YardQuestion(text, "summary", answer, age_seconds, told_seconds=_starts(part.came))
+
+
+def times_and_count(times_seconds: Sequence[float]) -> str:
+    """ "At 14:05 and 14:27, twice." """
+    count = len(times_seconds)
+    times = [at_clock(seconds).removeprefix("at ") for seconds in times_seconds]
+    return f"At {listed(times)}, {OFTEN.get(count, f'{count} times')}."
+
+
+def first_of_two(names: tuple[str, str], times_seconds: tuple[float, float]) -> str:
+    """ "The car came at 12:31, the person at 12:29: the person was first." """
+    times = [at_clock(seconds) for seconds in times_seconds]
+    first = names[times_seconds[1] < times_seconds[0]]
+    return sentence(f"{names[0]} came {times[0]}, {names[1]} {times[1]}: {first} was first")
 
 
 def _starts(told: Sequence[Coming | Event]) -> tuple[float, ...]:

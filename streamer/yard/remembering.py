@@ -7,8 +7,7 @@ the others. The eyes are fixed: memories were encoded before.
 from __future__ import annotations
 
 import math
-import re
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,37 +21,44 @@ from torch.utils.data import IterableDataset
 
 from llm.huggingface import HuggingFaceModel
 from llm.prompt import NOTE_REQUEST, conversation
-from memory import Evidence
+from streamer.yard.drills import Drill, draw_drill
 from streamer.yard.histories import Snapshot, load_history
 from streamer.yard.lessons import IGNORED, draw_camera
+from streamer.yard.past import draw_past
 from streamer.yard.questions import NothingToAsk, YardQuestion, ask, note, with_typos
 from streamer.yard.shown import shown
-from streamer.yard.side_by_side import positions_and_mask, side_by_side
+from streamer.yard.side_by_side import Heads, positions_and_mask, side_by_side
+from streamer.yard.sources import Source, sources
 from streamer.yard.watched import Watched
 
-QUESTIONS = 28
+LEAST_QUESTIONS, QUESTIONS_PER_SLOT = 16, 0.6
+DRILLS_PER_QUESTION = 0.25
 TOKENS_PER_BATCH = 5_600
 MAX_PER_BATCH = 16
 FILES_AT_ONCE = 24
-LONGEST_MEMORIES = ((0, 5), (250, 12), (1000, 28), (2600, 64))
+LONGEST_MEMORIES = ((0, 5), (250, 12), (1000, 20), (2600, 64))
 """(from this batch on, slots of the longest memory)."""
-FULL_SLOTS, FULL_COMINGS = 24, 2
-"""A memory with so many slots and comings is always asked about: there is something to find, and to take it from."""
+WHOLE_SHARE, LEAST_SLOTS = 0.4, 5
+"""So many memories are asked about as they are, the others as if they had begun later."""
+LATEST_SECONDS = 200 * 86_400.0
+"""No time is told of a world twice: they would be learned by heart, and not read from the slots."""
+FULL_COMINGS = 2
+"""A memory with so many comings is always asked about: there is something to find, and to take it from."""
 EASY_SHARE, QUIET_SHARE = 0.15, 0.06
 """Of the others so many, and of those in which nothing came."""
 TYPO_SHARE = 0.15
 NOTE_SHARE = 0.06
 CLASS_SHARES = {
-    "now": 0.14,
-    "recent": 0.14,
-    "past": 0.36,
-    "duration": 0.11,
-    "never": 0.1,
-    "unknowable": 0.03,
-    "summary": 0.12,
+    "now": 0.09,
+    "recent": 0.13,
+    "past": 0.4,
+    "duration": 0.12,
+    "never": 0.08,
+    "unknowable": 0.02,
+    "summary": 0.16,
 }
-_NEXT_TOLD = re.compile(r"(?<!Yes), | and ")
-_TIME_TOLD = re.compile(r"\b(?:at|from|to) (?=\d)", re.IGNORECASE)
+PAST_SHARES = {"did": 0.14, "when": 0.13, "often": 0.3, "first": 0.19, "last vehicle": 0.12, "gate": 0.12}
+"""What takes several steps is asked more often than it will be."""
 PRESENT = ("now", "now", "now", "unknowable")
 
 
@@ -63,10 +69,10 @@ class Written:
     ids, labels   int64 [L]
     starts        where each question begins in it; before the first is the memory
     tokens        float16 [S, N, W]
-    clock         int64 [S, 2]: hour and minute at which each slot starts
+    clock         int64 [S, 6]: hour, minute and second at which each slot starts and ends
     present       float32 [S, NUM_ASKED]: what each slot shows
     arrived       float32 [S, NUM_ASKED]: what came in it
-    sources       int64 [K, 2]: (where a thing or its time is told next, the slot in which it came), where that is one
+    sources       int64 [K, 6]: where words of answers are from, each a `Source`
     """
 
     ids: Tensor
@@ -90,27 +96,18 @@ class MemoryLessons(IterableDataset[list[Written]]):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self._seed, worker.id if worker else 0])
         number = self._num_before
-        while True:
-            number_before = number
+        while any(load_history(path) for path in self._paths):
             order = [self._paths[int(place)] for place in rng.permutation(len(self._paths))]
             for first in range(0, len(order), FILES_AT_ONCE):
                 most_slots = max(slots for since, slots in LONGEST_MEMORIES if number >= since)
                 for batch in self._batches(order[first : first + FILES_AT_ONCE], rng, most_slots):
                     number += 1
                     yield batch
-            if number == number_before:  # none is that short
-                longer = [since for since, _ in LONGEST_MEMORIES if since > number]
-                if not longer:
-                    raise ValueError(f"there is nothing to remember in {len(self._paths)} histories")
-                number = longer[0]
+        raise ValueError(f"there is nothing to remember in {len(self._paths)} histories")
 
     def _batches(self, paths: Sequence[Path], rng: np.random.Generator, most_slots: int) -> Iterator[list[Written]]:
-        written = [
-            write(self._model, snapshot, rng)
-            for path in paths
-            for snapshot in load_history(path)
-            if len(snapshot.evidence.slots) <= most_slots and rng.random() < _share(snapshot, most_slots)
-        ]
+        drawn = (_drawn(snapshot, most_slots, rng) for path in paths for snapshot in load_history(path))
+        written = [write(self._model, snapshot, rng) for snapshot in drawn if rng.random() < _share(snapshot)]
         written.sort(key=lambda each: len(each.ids))
         batches: list[list[Written]] = []
         for each in written:
@@ -122,13 +119,20 @@ class MemoryLessons(IterableDataset[list[Written]]):
             yield batches[int(place)]
 
 
-def _share(snapshot: Snapshot, most_slots: int) -> float:
+def _drawn(snapshot: Snapshot, most_slots: int, rng: np.random.Generator) -> Snapshot:
+    """At another day and hour, as it is or as if it had begun later, with at most `most_slots`."""
+    most = min(len(snapshot.evidence.slots), most_slots)
+    if most > LEAST_SLOTS and rng.random() >= WHOLE_SHARE:
+        most = int(math.exp(rng.uniform(math.log(LEAST_SLOTS), math.log(most + 1))))
+    return snapshot.newest(most).later(float(rng.uniform(-LATEST_SECONDS, LATEST_SECONDS)))
+
+
+def _share(snapshot: Snapshot) -> float:
     """How often it is asked about."""
     num_came = len(snapshot.watched.came)
-    if not num_came:
-        return QUIET_SHARE
-    is_full = len(snapshot.evidence.slots) >= min(FULL_SLOTS, most_slots // 2) and num_came >= FULL_COMINGS
-    return 1.0 if is_full else EASY_SHARE
+    if num_came >= FULL_COMINGS:
+        return 1.0
+    return EASY_SHARE if num_came else QUIET_SHARE
 
 
 def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator) -> Written:
@@ -139,52 +143,33 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
     mark = "?"
     prompt = model.prompt_ids(conversation(evidence, mark, camera=camera))
     ids = prompt[: len(prompt) - len(asked_ids(model, mark))]
-    labels, starts, sources = [IGNORED] * len(ids), [], []
+    labels, starts, found = [IGNORED] * len(ids), [], []
     for question in draw_questions(snapshot, truth.watched, rng):
         starts.append(len(ids))
         asked = asked_ids(model, question.text)
         encoded = model.tokenizer(f" {question.answer}", add_special_tokens=False, return_offsets_mapping=True)
+        offsets = [start - 1 for start, _ in encoded.offset_mapping]
         said = [*encoded.input_ids, model.tokenizer.eos_token_id]
         ids = ids + asked + said
+        labels += [IGNORED] * len(asked)
+        if isinstance(question, Drill):
+            num_given = bisect_left(offsets, question.taught_from)
+            labels += [IGNORED] * num_given + said[num_given:]
+            continue
         answer_start = starts[-1] + len(asked)
-        for place, told in _places_of_told(question.answer, [start - 1 for start, _ in encoded.offset_mapping]):
-            slot = _slot_told(question, told, evidence)
-            if slot is not None:
-                sources.append((answer_start + place, slot))
-        labels += [IGNORED] * len(asked) + said
-    clocks = [datetime.fromtimestamp(slot.start_seconds) for slot in evidence.slots]
+        found += [each._replace(place=each.place + answer_start) for each in sources(question, offsets, evidence)]
+        labels += said
+    edges = [datetime.fromtimestamp(edge) for slot in evidence.slots for edge in (slot.start_seconds, slot.end_seconds)]
     return Written(
         torch.tensor(ids),
         torch.tensor(labels),
         tuple(starts),
         evidence.tokens,
-        clock=torch.tensor([[clock.hour, clock.minute] for clock in clocks]),
+        clock=torch.tensor([[edge.hour, edge.minute, edge.second] for edge in edges]).view(-1, 6),
         present=truth.present.float(),
         arrived=truth.arrived.float(),
-        sources=torch.tensor(sources, dtype=torch.int64).view(-1, 2),
+        sources=torch.tensor(found, dtype=torch.int64).view(-1, len(Source._fields)),
     )
-
-
-def _places_of_told(answer: str, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(token of the answer, number of the thing that is told next): before each thing, and before its time.
-
-    `offsets` of the answer's tokens in its text; -1 is the token before the first.
-    """
-    yield -1, 0
-    for number, found in enumerate(_NEXT_TOLD.finditer(answer), start=1):
-        yield bisect_right(offsets, found.end() - 2) - 1, number
-    for number, found in enumerate(_TIME_TOLD.finditer(answer)):
-        yield bisect_right(offsets, found.start()) - 1, number
-
-
-def _slot_told(question: YardQuestion, told: int, evidence: Evidence) -> int | None:
-    """The slot that begins, or where a duration ends, ends with what is told."""
-    if told >= len(question.told_seconds):
-        return None
-    is_end = question.klass == "duration" and told == 1
-    edges = [slot.end_seconds if is_end else slot.start_seconds for slot in evidence.slots]
-    is_told = [abs(edge - question.told_seconds[told]) < 0.01 for edge in edges]
-    return is_told.index(True) if any(is_told) else None
 
 
 def asked_ids(model: HuggingFaceModel, question: str) -> list[int]:
@@ -192,22 +177,31 @@ def asked_ids(model: HuggingFaceModel, question: str) -> list[int]:
     return list(model.tokenizer(f"{question}<end_of_utterance>\nAssistant:", add_special_tokens=False).input_ids)
 
 
-def draw_questions(snapshot: Snapshot, watched: Watched, rng: np.random.Generator) -> list[YardQuestion]:
-    """About sixteen, of all classes, whose answers are true of `watched`: what the snapshot's slots show."""
-    state = snapshot.world.state_at(snapshot.evidence.now_seconds)
+def draw_questions(snapshot: Snapshot, watched: Watched, rng: np.random.Generator) -> list[YardQuestion | Drill]:
+    """Of all classes, with answers that are true of `watched`, what the snapshot's slots show; drills among them."""
+    state = snapshot.state
     names, shares = list(CLASS_SHARES), np.array(list(CLASS_SHARES.values()))
-    drawn: list[YardQuestion] = []
-    for _ in range(3 * QUESTIONS):
-        if len(drawn) == QUESTIONS:
+    num_questions = LEAST_QUESTIONS + int(QUESTIONS_PER_SLOT * len(snapshot.evidence.slots))
+    drawn: list[YardQuestion | Drill] = []
+    asked: set[str] = set()
+    for _ in range(3 * num_questions):
+        if len(drawn) == num_questions:
             break
         klass = str(rng.choice(PRESENT)) if snapshot.has_gap else str(rng.choice(names, p=shares / shares.sum()))
         try:
-            question = ask(state, watched, rng, klass=klass)
+            if klass == "past":
+                question = draw_past(watched, rng, held_out=False, shares=PAST_SHARES)
+            else:
+                question = ask(state, watched, rng, klass=klass)
         except NothingToAsk:
             continue
+        if question.text in asked:
+            continue
+        asked.add(question.text)
         text = with_typos(question.text, rng) if rng.random() < TYPO_SHARE else question.text
         drawn.append(replace(question, text=text))
-    if rng.random() < NOTE_SHARE * QUESTIONS:
+    drawn += [draw_drill(watched.now_seconds, rng) for _ in range(int(DRILLS_PER_QUESTION * len(drawn)))]
+    if rng.random() < NOTE_SHARE * num_questions:
         drawn.append(YardQuestion(NOTE_REQUEST, "now", note(state), 0.0))
     return drawn
 
@@ -234,7 +228,8 @@ def loss_of(
         )
     helped = torch.zeros((), device=device)
     if helper is not None:
-        helped = helper(read.hidden_states, ids == model.image_id, batch)
+        heads = Heads(text_model, positions.to(device), mask.to(device))
+        helped = helper(read.hidden_states, ids == model.image_id, batch, heads)
     taught = labels[:, 1:] != IGNORED
     logits = model.model.lm_head(read.last_hidden_state[:, :-1][taught])
     wanted = labels[:, 1:][taught]

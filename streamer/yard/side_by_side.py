@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 _NAME = "longwatch_side_by_side"
 
@@ -45,6 +47,33 @@ def side_by_side(text_model: Any) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = before
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What single heads of `text_model` look at: positions int64 [B, L] and mask [B, 1, L, L] as they were read."""
+
+    text_model: Any
+    positions: Tensor
+    mask: Tensor
+
+    def scores(self, states: Tensor, row: int, places: Tensor, *, layer: int, head: int) -> Tensor:
+        """Of the tokens at `places` [P] of a row for all of it, before softmax: float32 [P, L].
+
+        `states` [B, L, D] are what comes into `layer`.
+        """
+        block = self.text_model.layers[layer]
+        attention = block.self_attn
+        own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
+        come = block.input_layernorm(states[row][None])
+        query, key = (
+            linear(come, each.weight[own], None if each.bias is None else each.bias[own])[:, None]
+            for each in (attention.q_proj, attention.k_proj)
+        )
+        turned = self.text_model.rotary_emb(come, self.positions[row][None])
+        query, key = (each[0, 0].float() for each in apply_rotary_pos_emb(query, key, *turned))
+        scores: Tensor = query[places] @ key.T * attention.scaling + self.mask[row, 0, places].float()
+        return scores
 
 
 def _attend(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from streamer.yard.events import SAME_COMING_SECONDS, Coming, Event, comings
 from streamer.yard.present import COUSINS
@@ -17,6 +18,7 @@ SETTLED_SECONDS = 3.0
 LEAST_SECONDS = 5.0
 """What is seen for less is not asked about."""
 
+_Happening = TypeVar("_Happening", Coming, Event)
 Asked = tuple[str, str]
 """(kind, colour) that a question is about; a colour of "" stands for any."""
 NAMED: tuple[Asked, ...] = (
@@ -77,6 +79,20 @@ class Watched:
         if not self.gate or not self._is_sure(self.gate[-1]):
             return None
         return self.gate[-1]
+
+    def later(self, seconds: float) -> Watched:
+        """The same as if all of it had been `seconds` later."""
+
+        def moved(each: _Happening) -> _Happening:
+            return replace(each, start_seconds=each.start_seconds + seconds, end_seconds=each.end_seconds + seconds)
+
+        return Watched(
+            self.since_seconds + seconds,
+            self.now_seconds + seconds,
+            tuple(map(moved, self.there)),
+            tuple(map(moved, self.gate)),
+            frozenset(map(moved, self.doubtful)),
+        )
 
     def part(self, since_seconds: float, until_seconds: float) -> Watched:
         """The same for a part of the span, asked about at the same now."""

@@ -1,0 +1,71 @@
+"""From which slot each word of an answer comes, where that is one: what the helper asks the words for."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from memory import Evidence
+from streamer.yard.past import YardQuestion
+
+NOTHING_MORE = -1
+_TIME = re.compile(r"\d\d:\d\d(:\d\d)?")
+_NEXT_NAME = re.compile(r"(?<!Yes), | and |\.$")
+
+
+class Source(NamedTuple):
+    """Where one word of an answer comes from.
+
+    place      of the token before it
+    slot       in which the thing that it tells began or, where its end is told, ended; NOTHING_MORE behind a list
+    is_later   it is not of the first thing that is told
+    hour, minute, second  of that beginning or end, told or not
+    """
+
+    place: int
+    slot: int
+    is_later: bool
+    hour: int
+    minute: int
+    second: int
+
+
+def sources(question: YardQuestion, offsets: Sequence[int], evidence: Evidence) -> Iterator[Source]:
+    """Of an answer whose token k begins at character `offsets[k]`; `place` -1 is before the first token."""
+    ends = _ends_of_told(question)
+    slots = [_slot_told(question, number, evidence) for number in range(len(ends))]
+    for token, start in enumerate(offsets):
+        told = bisect_right(ends, start)
+        if told == len(ends):
+            if ends and _is_list(question):  # the one that ends it
+                yield Source(token - 1, NOTHING_MORE, True, 0, 0, 0)
+            return
+        slot = slots[told]
+        if slot is not None:
+            clock = datetime.fromtimestamp(question.told_seconds[told])
+            yield Source(token - 1, slot, told > 0, clock.hour, clock.minute, clock.second)
+
+
+def _ends_of_told(question: YardQuestion) -> list[int]:
+    """Where in the answer each thing has been told: behind its time or, where none is told, behind its name."""
+    if not question.told_seconds:
+        return []
+    times = [found.end() for found in _TIME.finditer(question.answer)]
+    return times or [found.start() for found in _NEXT_NAME.finditer(question.answer)]
+
+
+def _is_list(question: YardQuestion) -> bool:
+    return question.klass in ("recent", "summary") or question.answer.startswith("At ")
+
+
+def _slot_told(question: YardQuestion, told: int, evidence: Evidence) -> int | None:
+    """The slot that begins, or where a duration ends, ends with what is told."""
+    if told >= len(question.told_seconds):
+        return None
+    is_end = question.klass == "duration" and told == 1
+    edges = [slot.end_seconds if is_end else slot.start_seconds for slot in evidence.slots]
+    is_told = [abs(edge - question.told_seconds[told]) < 0.01 for edge in edges]
+    return is_told.index(True) if any(is_told) else None
