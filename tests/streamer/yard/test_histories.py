@@ -1,6 +1,7 @@
 """Memories of training worlds are an agent's memories, and questions side by side are questions alone."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from llm.prompt import conversation
 from memory import Gap
 from streamer.yard.digest import KNOWN_AFTER, DigestHelper
+from streamer.yard.events import Coming, Event
 from streamer.yard.histories import draw_history, load_history, save_history
 from streamer.yard.remembering import (
     LONGEST_MEMORIES,
@@ -18,8 +20,10 @@ from streamer.yard.remembering import (
     loss_of,
     write,
 )
+from streamer.yard.shown import shown
 from streamer.yard.side_by_side import Heads, positions_and_mask, side_by_side
 from streamer.yard.sources import Source
+from streamer.yard.watched import Watched
 
 SPANS = (40.0, 400.0)
 
@@ -245,3 +249,60 @@ def test_no_time_of_a_world_is_told_twice(snapshots, bundled, tmp_path):
     lessons = iter(MemoryLessons(bundled, [tmp_path / "one.pt"], seed=1, num_before=LONGEST_MEMORIES[-1][0]))
     drawn = [tuple(each.clock[-1].tolist()) for _ in range(6) for each in next(lessons)]
     assert len(set(drawn)) == len(drawn)
+
+
+def test_behind_another_memory_each_slot_shows_what_it_showed(snapshots):
+    """And what is there on one side of the cut alone came or went at it."""
+    rng = np.random.default_rng(5)
+    num_came_at_cut, num_went_on, num_spliced = 0, 0, 0
+    for _ in range(40):
+        own, other = (snapshots[int(place)] for place in rng.choice(len(snapshots), size=2, replace=False))
+        num_kept = sum(slot.tier != "ring" for slot in other.evidence.slots)
+        spliced = own.behind(other)
+        if not num_kept:
+            assert spliced is own
+            continue
+        num_spliced += 1
+        slots = spliced.evidence.slots
+        assert slots[num_kept:] == own.evidence.slots
+        assert torch.equal(spliced.evidence.tokens[:num_kept], other.evidence.tokens[:num_kept])
+        assert all(one.end_seconds <= two.start_seconds + 1e-6 for one, two in pairwise(slots))
+        cut = slots[num_kept].start_seconds
+        truth = shown(spliced.watched, slots)
+        before = other.until(num_kept)
+        before = before.later(cut - before.evidence.now_seconds)
+        assert torch.equal(truth.present[:num_kept], shown(before.watched, before.evidence.slots).present)
+        after = own.newest(len(own.evidence.slots))
+        assert torch.equal(truth.present[num_kept:], shown(after.watched, after.evidence.slots).present)
+        for coming in spliced.watched.there:
+            num_came_at_cut += coming.start_seconds == cut
+            num_went_on += coming.start_seconds < cut < coming.end_seconds
+        assert spliced.state == own.state
+        moved = spliced.later(86_400.0)
+        assert [each.named for each in moved.watched.there] == [each.named for each in spliced.watched.there]
+        assert torch.equal(shown(moved.watched, moved.evidence.slots).arrived, truth.arrived)
+    assert num_spliced > 10
+    assert num_came_at_cut > 3
+    assert num_went_on > 0
+
+
+def test_who_is_there_on_both_sides_of_the_cut_stayed():
+    red, dog = Coming("car", "red", 90.0, 150.0), Coming("dog", "black", 50.0, 70.0)
+    earlier = Watched(0.0, 100.0, (dog, red), (Event("gate", "open", "gate", 95.0, 130.0),))
+    later = (
+        Coming("car", "red", 40.0, 120.0),
+        Coming("dog", "brown", 60.0, 180.0),
+        Coming("dog", "black", 104.0, 110.0),
+    )
+    own = Watched(100.0, 200.0, later, (Event("gate", "open", "gate", 80.0, 115.0),))
+    both = own.behind(earlier)
+    assert both.there == (
+        dog,
+        Coming("car", "red", 90.0, 120.0),
+        Coming("dog", "brown", 100.0, 180.0),
+        Coming("dog", "black", 104.0, 110.0),
+    )
+    assert both.gate == (Event("gate", "open", "gate", 95.0, 115.0),)
+    assert both.since_seconds == 0.0
+    assert both.now_seconds == 200.0
+    assert own.behind(Watched(0.0, 100.0, (), ())).came[0].start_seconds == 100.0
