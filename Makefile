@@ -12,7 +12,7 @@ help:
 	@echo "make test    run the tests (sets up first)"
 	@echo "make check   format, lint, types, import contracts"
 	@echo "make bench   the benchmarks; results go to benchmarks/results"
-	@echo "make train   train the bundled checkpoint anew (about two hours on two cores)"
+	@echo "make train   train the bundled checkpoint anew (hours on two cores)"
 
 setup: $(READY)
 
