@@ -118,7 +118,6 @@ def judge(name: str, folder: Path, place: Place) -> Judged:
         )
     if shape is not None:
         _refuse_too_large(name, shape, place)
-        _refuse_too_large_on_the_way(name, shape, place)
     return Judged(folder, config, card, shape)
 
 
@@ -155,7 +154,6 @@ def _from_hub(name: str, place: Place, *, bar: Bar) -> Judged:
     for preset in PRESETS:
         if preset.name == name.partition("@")[0]:
             _refuse_too_large(name, preset.shape, place)  # known without asking anybody
-            _refuse_too_large_on_the_way(name, preset.shape, place)
 
     def before_weights(folder: Path) -> None:
         judge(name, folder, place)
@@ -219,6 +217,7 @@ def _shape(config: Any, card: dict[str, Any]) -> Shape | None:
 def _refuse_too_large(name: str, shape: Shape, place: Place) -> None:
     need = place.needs(shape)
     if place.is_room_for(need):
+        _refuse_too_large_on_the_way(name, shape, place)
         return
     tries: list[str] = []
     for quantize in ("8bit", "4bit"):
