@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
 
 from encoders import Preprocessing
-from llm.families import FAMILIES
+from llm.families import FAMILIES, InstructBlip
 from llm.huggingface import BUNDLED_FOLDER, HuggingFaceModel
 from llm.presets import Preset
 
@@ -47,6 +47,8 @@ def random_checkpoint(preset: Preset, *, device: torch.device, dtype: torch.dtyp
     finally:
         torch.set_default_dtype(before)
     family = FAMILIES[preset.family](model, tokenizer)
+    if isinstance(family, InstructBlip):
+        family.qformer_tokenizer = PreTrainedTokenizerFast.from_pretrained(BUNDLED_FOLDER)
     two_steps = _TWO_STEPS if preset.family in ("smolvlm", "idefics3") else {}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "preprocessor_config.json").write_text(json.dumps({**_PROCESSING, **two_steps}))
