@@ -198,6 +198,7 @@ def _watch(
             model = load_model(
                 settings.model_name,
                 budget=settings.model_budget,
+                patience=settings.model_patience,
                 quantize=settings.quantize,
                 num_cameras=len(settings.cameras),
                 bar=fetch_bar(_errors, status),

@@ -99,7 +99,8 @@ def told(
     after = f"in {fault.retry_after_seconds:.0f} s" if fault.retry_after_seconds else "later"
     texts: dict[Kind, str] = {
         "unreachable": f"cannot be reached {said}; is the server running, and is the address right?",
-        "slow": f"gave no answer {said}; is the server overloaded, or the model too large for it?",
+        "slow": f"gave no answer {said}; is the server overloaded, or the model too large for it? "
+        "A slow one needs a longer model_patience.first_word_seconds",
         "broken_off": f"broke off in the midst of the answer {said}; ask again",
         "garbled": f"does not answer as an OpenAI-compatible server does {said}; does its address end in /v1?",
         "thought_only": f"gave no answer {said}; ask again, or take a model that does not think",

@@ -24,7 +24,7 @@ from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
 from streamer.secret import redact
-from streamer.settings import BudgetSettings, Quantize, Settings
+from streamer.settings import BudgetSettings, PatienceSettings, Quantize, Settings
 
 if TYPE_CHECKING:
     from llm.fetching import Bar
@@ -189,13 +189,14 @@ def load_model(
     name: str,
     *,
     budget: BudgetSettings | None = None,
+    patience: PatienceSettings | None = None,
     quantize: Quantize | None = None,
     num_cameras: int = 1,
     bar: Bar | None = None,
 ) -> LanguageModel:
     """Blocks while it is fetched and loads; call it in a thread. A remote one is not asked yet.
 
-    budget  what a remote one may cost
+    budget, patience  what a remote one may cost, and how long it is waited for
     Raises: ModelError, one line that says what to do.
     """
     from llm.fetching import no_bar
@@ -205,17 +206,18 @@ def load_model(
         if name.startswith(SCHEME):
             if quantize is not None:
                 raise ModelError("--quantize is for models that run here; leave it away for a model on a server")
-            return _remote_model(name, budget or BudgetSettings())
+            return _remote_model(name, budget or BudgetSettings(), patience or PatienceSettings())
         return load(name, quantize=quantize, num_cameras=num_cameras, bar=bar or no_bar)
     except ModelLoadError as error:
         raise ModelError(redact(str(error))) from error
 
 
-def _remote_model(name: str, budget: BudgetSettings) -> LanguageModel:
+def _remote_model(name: str, budget: BudgetSettings, patience: PatienceSettings) -> LanguageModel:
     """The bundled checkpoint's eyes for memory, and a model elsewhere to answer."""
     from llm.endpoint import Endpoint
     from llm.huggingface import load
     from llm.openai_api import RemoteModel
+    from llm.remote_connection import Patience
 
     endpoint = Endpoint.parse(name)
     bundled = load("bundled")
@@ -226,6 +228,12 @@ def _remote_model(name: str, budget: BudgetSettings) -> LanguageModel:
         dtype=bundled.dtype,
         pauses=REMOTE_PAUSES,
         limits=Limits(calls_per_hour=budget.calls_per_hour, tokens_per_hour=budget.tokens_per_hour),
+        patience=Patience(
+            first_token=patience.first_word_seconds,
+            total=patience.first_word_seconds,
+            lost=min(Patience.lost, patience.first_word_seconds),
+            answer=patience.answer_seconds,
+        ),
     )
 
 

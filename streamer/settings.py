@@ -190,16 +190,25 @@ class BudgetSettings(_Strict):
     tokens_per_hour: Annotated[int, Field(ge=1)] = 200_000
 
 
+class PatienceSettings(_Strict):
+    """How long a remote model is waited for: from the question to its first word, and from that to its last."""
+
+    first_word_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    answer_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+
 class Settings(_Strict):
     """The whole configuration. What this version has not built yet is None and refused by name when set.
 
-    model         "bundled", "auto", a folder with a transformers checkpoint, OWNER/NAME[@REVISION], or openai:URL#NAME
-    model_budget  what a remote model may cost
-    quantize      the language model's weights in fewer bits; for NVIDIA GPUs, with bitsandbytes
+    model           "bundled", "auto", a folder with a checkpoint, OWNER/NAME[@REVISION], or openai:URL#NAME
+    model_budget    what a remote model may cost
+    model_patience  how long one is waited for
+    quantize        the language model's weights in fewer bits; for NVIDIA GPUs, with bitsandbytes
     """
 
     model: Annotated[str, Field(min_length=1, repr=False)] = "bundled"
     model_budget: BudgetSettings = BudgetSettings()
+    model_patience: PatienceSettings = PatienceSettings()
     quantize: Quantize | None = None
     cameras: Annotated[dict[CameraName, CameraSettings], Field(min_length=1)]
     mqtt: MqttSettings | None = None

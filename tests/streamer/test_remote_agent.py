@@ -19,7 +19,7 @@ from llm.openai_api import RemoteModel
 from streamer.agent import Agent, load_model, run_agent
 from streamer.device import Priority
 from streamer.errors import ModelError, QuestionError
-from streamer.settings import BudgetSettings, settings_from_sources
+from streamer.settings import BudgetSettings, PatienceSettings, settings_from_sources
 from streamer.terminal import status_text
 from tests.llm.tiny_served import make_seeing_checkpoint
 from tests.rig.serving import Reply, StandIn, chatters, hangs, refuses, says, says_after, stand_in, transformers_serve
@@ -116,6 +116,15 @@ async def test_a_question_beyond_the_budget_is_told_when_it_may_be_asked() -> No
             with pytest.raises(QuestionError, match=r"budget of 1 calls is used up; ask again in 60 min"):
                 await agent.ask(0, QUESTION).answer()
         assert len(server.requests) == 1
+
+
+async def test_a_server_is_waited_for_as_long_as_the_settings_say() -> None:
+    async with stand_in(hangs) as server:
+        model = load_model(server.address(), patience=PatienceSettings(first_word_seconds=2))
+        async with run_agent(settings_from_sources(["demo://yard"]), model) as agent:
+            assert await agent.wait_for_frame(0, timeout_seconds=20)
+            with pytest.raises(QuestionError, match=r"no word within [12] s.*longer model_patience.first_word_seconds"):
+                await asyncio.wait_for(agent.ask(0, QUESTION).answer(), 10)
 
 
 def test_a_remote_model_keeps_its_key_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,9 +222,8 @@ def test_no_camera_at_all_fails() -> None:
 def test_the_schema_for_editors_knows_both_forms_of_a_camera() -> None:
     schema = Settings.json_schema()
 
-    assert {"model", "model_budget", "quantize", "cameras", "mqtt", "archive", "summaries", "web"} == set(
-        schema["properties"]
-    )
+    known = {"model", "model_budget", "model_patience", "quantize", "cameras", "mqtt", "archive", "summaries", "web"}
+    assert known == set(schema["properties"])
     assert {"type": "string"} in schema["properties"]["cameras"]["additionalProperties"]["anyOf"]
     assert "name" not in schema["$defs"]["CameraSettings"]["properties"]
     assert json.dumps(schema)
@@ -233,14 +232,20 @@ def test_the_schema_for_editors_knows_both_forms_of_a_camera() -> None:
 def test_what_a_remote_model_may_cost_is_set_and_its_key_is_not_shown(tmp_path):
     file = tmp_path / "cameras.yaml"
     file.write_text(
-        "model: 'openai:http://s3cr3t@h:8000/v1#m'\nmodel_budget: {calls_per_hour: 30}\ncameras: {front: demo://yard}\n"
+        "model: 'openai:http://s3cr3t@h:8000/v1#m'\nmodel_budget: {calls_per_hour: 30}\n"
+        "model_patience: {first_word_seconds: 300}\ncameras: {front: demo://yard}\n"
     )
     settings = load_settings(file)
     assert settings.model_budget.calls_per_hour == 30
     assert settings.model_budget.tokens_per_hour == 200_000
+    assert settings.model_patience.first_word_seconds == 300
+    assert settings.model_patience.answer_seconds == 120
     assert "s3cr3t" not in repr(settings)
     file.write_text("model_budget: {calls_per_hour: 0}\ncameras: {front: demo://yard}\n")
     with pytest.raises(SettingsError, match=r"model_budget\.calls_per_hour"):
+        load_settings(file)
+    file.write_text("model_patience: {first_word_seconds: 0}\ncameras: {front: demo://yard}\n")
+    with pytest.raises(SettingsError, match=r"model_patience\.first_word_seconds"):
         load_settings(file)
 
 
