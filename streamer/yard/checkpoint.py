@@ -93,7 +93,7 @@ def new_model(tokenizer: Any, *, seed: int) -> Any:
             "model_type": "llama",
             "hidden_size": 192,
             "intermediate_size": 576,
-            "num_hidden_layers": 6,
+            "num_hidden_layers": 7,
             "num_attention_heads": 3,
             "num_key_value_heads": 3,
             "head_dim": 64,

@@ -30,8 +30,6 @@ NUM_SNAPSHOTS = 12
 GAP_SHARE = 0.12
 LIVELY_SHARE = 0.4
 MAX_SLOTS = (12, 24, 40, 62)
-CUT_SECONDS = 0.5
-"""Between a memory and another that is put behind it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,6 @@ class Snapshot:
     evidence      its tokens in float16
     has_gap       something was not observed: only what is there now can be asked fairly
     late_seconds  how much later than in its world all of it is said to have been
-    earlier       the truth of what another world's memory put before it
     """
 
     world: World
@@ -49,15 +46,12 @@ class Snapshot:
     evidence: Evidence
     has_gap: bool
     late_seconds: float = 0.0
-    earlier: Watched | None = None
 
     @cached_property
     def watched(self) -> Watched:
         """The truth of what memory covers."""
         late = self.late_seconds
-        since_seconds = self.since_seconds if self.earlier is None else self.earlier.now_seconds
-        own = watch(self.world, since_seconds - late, self.evidence.now_seconds - late).later(late)
-        return own if self.earlier is None else own.behind(self.earlier)
+        return watch(self.world, self.since_seconds - late, self.evidence.now_seconds - late).later(late)
 
     @property
     def state(self) -> YardState:
@@ -79,49 +73,7 @@ class Snapshot:
             since_seconds=self.since_seconds + seconds,
             evidence=evidence,
             late_seconds=self.late_seconds + seconds,
-            earlier=None if self.earlier is None else self.earlier.later(seconds),
         )
-
-    def behind(self, other: Snapshot) -> Snapshot:
-        """As if the long-term memory of `other`, another world's, had come right before it.
-
-        What is in the picture on one side of the cut alone went or came there. So two thousand memories make millions.
-        """
-        num_slots = sum(slot.tier != "ring" for slot in other.evidence.slots)
-        if not num_slots:
-            return self
-        cut_seconds = self.evidence.slots[0].start_seconds
-        before = other.until(num_slots)
-        before = before.later(cut_seconds - before.evidence.now_seconds)
-        evidence = replace(
-            self.evidence,
-            slots=(*before.evidence.slots, *self.evidence.slots),
-            tokens=torch.cat([before.evidence.tokens, self.evidence.tokens]),
-            gaps=(*before.evidence.gaps, *self.evidence.gaps),
-        )
-        return replace(
-            self,
-            since_seconds=before.since_seconds,
-            evidence=evidence,
-            has_gap=self.has_gap or before.has_gap,
-            earlier=before.watched,
-        )
-
-    def until(self, num_slots: int) -> Snapshot:
-        """The same right behind the oldest `num_slots`."""
-        slots = self.evidence.slots[:num_slots]
-        now_seconds = slots[-1].end_seconds + CUT_SECONDS
-        gaps = tuple(gap for gap in self.evidence.gaps if gap.end_seconds <= now_seconds)
-        evidence = replace(
-            self.evidence,
-            now_seconds=now_seconds,
-            slots=slots,
-            tokens=self.evidence.tokens[:num_slots],
-            gaps=gaps,
-            newest_seconds=slots[-1].end_seconds,
-            frame_age_seconds=CUT_SECONDS,
-        )
-        return replace(self, evidence=evidence, has_gap=bool(gaps))
 
     def newest(self, num_slots: int) -> Snapshot:
         """The same of a memory that began with the `num_slots` newest of its slots."""

@@ -40,8 +40,6 @@ LONGEST_MEMORIES = ((0, 5), (250, 12), (1000, 20), (2600, 64))
 """(from this batch on, slots of the longest memory)."""
 WHOLE_SHARE, LEAST_SLOTS = 0.4, 5
 """So many memories are asked about as they are, the others as if they had begun later."""
-SPLICED_SHARE = 0.6
-"""So many are put behind another world's memory where there is room, and then again so many."""
 LATEST_SECONDS = 200 * 86_400.0
 """No time is told of a world twice: they would be learned by heart, and not read from the slots."""
 FULL_COMINGS = 2
@@ -109,7 +107,7 @@ class MemoryLessons(IterableDataset[list[Written]]):
 
     def _batches(self, paths: Sequence[Path], rng: np.random.Generator, most_slots: int) -> Iterator[list[Written]]:
         snapshots = [snapshot for path in paths for snapshot in load_history(path)]
-        drawn = [_drawn(snapshot, snapshots, most_slots, rng) for snapshot in snapshots]
+        drawn = [_drawn(snapshot, most_slots, rng) for snapshot in snapshots]
         written = [write(self._model, snapshot, rng) for snapshot in drawn if rng.random() < _share(snapshot)]
         written.sort(key=lambda each: len(each.ids))
         batches: list[list[Written]] = []
@@ -122,16 +120,12 @@ class MemoryLessons(IterableDataset[list[Written]]):
             yield batches[int(place)]
 
 
-def _drawn(snapshot: Snapshot, others: Sequence[Snapshot], most_slots: int, rng: np.random.Generator) -> Snapshot:
-    """At another day and hour, with at most `most_slots`: as it is, as if it had begun later, or behind another."""
+def _drawn(snapshot: Snapshot, most_slots: int, rng: np.random.Generator) -> Snapshot:
+    """At another day and hour, with at most `most_slots`: as it is, or as if it had begun later."""
     most = min(len(snapshot.evidence.slots), most_slots)
     if most > LEAST_SLOTS and rng.random() >= WHOLE_SHARE:
         most = int(math.exp(rng.uniform(math.log(LEAST_SLOTS), math.log(most + 1))))
-    drawn = snapshot.newest(most)
-    while len(drawn.evidence.slots) + LEAST_SLOTS <= most_slots and rng.random() < SPLICED_SHARE:
-        other = others[int(rng.integers(len(others)))]
-        drawn = drawn.behind(other.newest(int(rng.integers(LEAST_SLOTS, most_slots + 1 - len(drawn.evidence.slots)))))
-    return drawn.later(float(rng.uniform(-LATEST_SECONDS, LATEST_SECONDS)))
+    return snapshot.newest(most).later(float(rng.uniform(-LATEST_SECONDS, LATEST_SECONDS)))
 
 
 def _share(snapshot: Snapshot) -> float:

@@ -12,6 +12,8 @@ from memory import Evidence
 from streamer.yard.past import YardQuestion
 
 NOTHING_MORE = -1
+_IN_ORDER = ("recent", "summary", "duration")
+"""Classes whose answers go from what was told to what came, or ended, next."""
 _TIME = re.compile(r"\d\d:\d\d(:\d\d)?")
 _NEXT_NAME = re.compile(r"(?<!Yes), | and |\.$")
 
@@ -21,13 +23,13 @@ class Source(NamedTuple):
 
     place      of the token before it
     slot       in which the thing that it tells began or, where its end is told, ended; NOTHING_MORE behind a list
-    is_later   it is not of the first thing that is told
+    is_next    it is of what is told behind something else, and found from that; not by its name and number
     hour, minute, second  of that beginning or end, told or not
     """
 
     place: int
     slot: int
-    is_later: bool
+    is_next: bool
     hour: int
     minute: int
     second: int
@@ -41,12 +43,13 @@ def sources(question: YardQuestion, offsets: Sequence[int], evidence: Evidence) 
         told = bisect_right(ends, start)
         if told == len(ends):
             if ends and _is_list(question):  # the one that ends it
-                yield Source(token - 1, NOTHING_MORE, True, 0, 0, 0)
+                yield Source(token - 1, NOTHING_MORE, question.klass in _IN_ORDER, 0, 0, 0)
             return
         slot = slots[told]
         if slot is not None:
             clock = datetime.fromtimestamp(question.told_seconds[told])
-            yield Source(token - 1, slot, told > 0, clock.hour, clock.minute, clock.second)
+            is_next = told > 0 and question.klass in _IN_ORDER
+            yield Source(token - 1, slot, is_next, clock.hour, clock.minute, clock.second)
 
 
 def _ends_of_told(question: YardQuestion) -> list[int]:

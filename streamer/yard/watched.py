@@ -94,28 +94,6 @@ class Watched:
             frozenset(map(moved, self.doubtful)),
         )
 
-    def behind(self, earlier: Watched) -> Watched:
-        """As if this world had come into the picture where `earlier` ends."""
-        cut_seconds = earlier.now_seconds
-        there = [replace(each, end_seconds=min(each.end_seconds, cut_seconds)) for each in earlier.there]
-        for coming in self.there:
-            came = replace(coming, start_seconds=max(coming.start_seconds, cut_seconds))
-            same = [each for each in there if each.named == came.named]
-            if same and came.start_seconds <= same[-1].end_seconds + SAME_COMING_SECONDS:
-                there.remove(same[-1])
-                came = replace(same[-1], end_seconds=came.end_seconds)
-            there.append(came)
-        gate = [replace(each, end_seconds=min(each.end_seconds, cut_seconds)) for each in earlier.gate]
-        for event in self.gate:
-            opened = replace(event, start_seconds=max(event.start_seconds, cut_seconds))
-            if gate and opened.start_seconds <= gate[-1].end_seconds:
-                opened = replace(gate.pop(), end_seconds=opened.end_seconds)
-            gate.append(opened)
-        there.sort(key=lambda each: (each.start_seconds, each.named))
-        return Watched(
-            earlier.since_seconds, self.now_seconds, tuple(there), tuple(gate), self.doubtful | earlier.doubtful
-        )
-
     def part(self, since_seconds: float, until_seconds: float) -> Watched:
         """The same for a part of the span, asked about at the same now."""
         there = tuple(

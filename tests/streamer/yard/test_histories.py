@@ -1,7 +1,6 @@
 """Memories of training worlds are an agent's memories, and questions side by side are questions alone."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,8 +8,7 @@ import torch
 
 from llm.prompt import conversation
 from memory import Gap
-from streamer.yard.digest import KNOWN_AFTER, DigestHelper
-from streamer.yard.events import Coming, Event
+from streamer.yard.digest import COUNTING_HEADS, COUNTING_LAYER, KNOWN_AFTER, LOOKING_LAYER, DigestHelper, counting_loss
 from streamer.yard.histories import draw_history, load_history, save_history
 from streamer.yard.remembering import (
     LONGEST_MEMORIES,
@@ -20,10 +18,10 @@ from streamer.yard.remembering import (
     loss_of,
     write,
 )
-from streamer.yard.shown import shown
+from streamer.yard.shown import NUM_ASKED
 from streamer.yard.side_by_side import Heads, positions_and_mask, side_by_side
 from streamer.yard.sources import Source
-from streamer.yard.watched import Watched
+from streamer.yard.watched import ALL_ASKED
 
 SPANS = (40.0, 400.0)
 
@@ -173,20 +171,57 @@ def test_the_helper_is_asked_behind_each_picture_and_where_something_is_told(sna
     states = [state.clone().requires_grad_() for state in read]
     DigestHelper(bundled.encoder.width)(states, is_picture, batch, heads).backward()
     behind = is_picture.roll(1, 1) & ~is_picture
-    first, later = torch.zeros_like(behind), torch.zeros_like(behind)
+    came, found, fetching = (torch.zeros_like(behind) for _ in range(3))
     for row, each in enumerate(batch):
-        is_later, is_told = each.sources[:, 2] == 1, each.sources[:, 1] >= 0
-        first[row, each.sources[~is_later, 0]] = True
-        later[row, each.sources[is_later & is_told, 0]] = True
-    assert first.any()
-    assert later.any()
+        came[row, behind[row].nonzero().flatten()[each.arrived.any(1)]] = True
+        found[row, each.sources[:, 0]] = True
+        fetching[row, each.sources[each.sources[:, 1] >= 0, 0]] = True
+    assert {int(is_next) for each in batch for is_next in each.sources[:, 2]} == {0, 1}
     reached = {place: state.grad.abs().sum(-1) > 0 for place, state in enumerate(states) if state.grad is not None}
-    assert set(reached) == {1, KNOWN_AFTER, KNOWN_AFTER + 1, KNOWN_AFTER + 2, KNOWN_AFTER + 3}
+    assert set(reached) == {1, KNOWN_AFTER, KNOWN_AFTER + 1, COUNTING_LAYER, LOOKING_LAYER, LOOKING_LAYER + 1}
     assert torch.equal(reached[1], is_picture)
     assert torch.equal(reached[KNOWN_AFTER], behind)
-    assert (reached[KNOWN_AFTER + 1] >= (behind | first)).all()
-    assert (reached[KNOWN_AFTER + 2] >= (first | later)).all()
-    assert torch.equal(reached[KNOWN_AFTER + 3], later)
+    assert torch.equal(reached[KNOWN_AFTER + 1], behind)
+    assert came.any()
+    assert (reached[COUNTING_LAYER] >= came).all()
+    assert (reached[LOOKING_LAYER] >= found).all()
+    assert torch.equal(reached[LOOKING_LAYER + 1], fetching)
+
+
+class _Scores:
+    """Heads that look with all their weight, shared equally, at what a test says."""
+
+    def __init__(self, looked_at):
+        self._looked_at = looked_at
+
+    def scores(self, states, _row, places, *, layer, head):
+        assert layer == COUNTING_LAYER
+        scores = torch.full((len(places), states.shape[1]), -1e4)
+        for scored, place in zip(scores, places.tolist(), strict=True):
+            scored[self._looked_at[head][place]] = 0.0
+        return scores
+
+
+def test_what_came_again_is_counted_by_looking_at_each_time_it_came_before(snapshots, bundled):
+    """A car in the first, third and fourth of four slots, red in the first and the last."""
+    car, red_car = ALL_ASKED.index(("car", "")), ALL_ASKED.index(("car", "red"))
+    arrived = torch.zeros(4, NUM_ASKED)
+    arrived[[0, 2, 3], car] = arrived[[0, 3], red_car] = 1.0
+    written = replace(write(bundled, snapshots[-1], np.random.default_rng(1)), arrived=arrived)
+    is_behind = torch.zeros(1, 10, dtype=torch.bool)
+    is_behind[0, [2, 4, 6, 8]] = True
+    right = [{2: [0], 6: [0, 2], 8: [0, 2, 6]}, {2: [0], 8: [0, 2]}]
+    assert [car in columns for columns in COUNTING_HEADS] == [True, False]
+    assert sorted(sum(COUNTING_HEADS, ())) == list(range(NUM_ASKED))
+    states = torch.zeros(1, 10, 3)
+    least = counting_loss(states, is_behind, [written], _Scores(right))
+    too_few, too_many, itself, of_another_colour = [0, 6], [0, 2, 4, 6], [0, 2, 6], [0, 2, 6]
+    for head, place, looked_at in ((0, 8, too_few), (0, 8, too_many), (0, 6, itself), (1, 8, of_another_colour)):
+        wrong = [dict(each) for each in right]
+        wrong[head][place] = looked_at
+        assert counting_loss(states, is_behind, [written], _Scores(wrong)) > least
+    none = replace(written, arrived=torch.zeros(4, NUM_ASKED))
+    assert counting_loss(states, is_behind, [none], _Scores(right)) == 0
 
 
 def test_what_a_head_looks_at_is_what_the_model_attends_to(snapshots, bundled):
@@ -249,60 +284,3 @@ def test_no_time_of_a_world_is_told_twice(snapshots, bundled, tmp_path):
     lessons = iter(MemoryLessons(bundled, [tmp_path / "one.pt"], seed=1, num_before=LONGEST_MEMORIES[-1][0]))
     drawn = [tuple(each.clock[-1].tolist()) for _ in range(6) for each in next(lessons)]
     assert len(set(drawn)) == len(drawn)
-
-
-def test_behind_another_memory_each_slot_shows_what_it_showed(snapshots):
-    """And what is there on one side of the cut alone came or went at it."""
-    rng = np.random.default_rng(5)
-    num_came_at_cut, num_went_on, num_spliced = 0, 0, 0
-    for _ in range(40):
-        own, other = (snapshots[int(place)] for place in rng.choice(len(snapshots), size=2, replace=False))
-        num_kept = sum(slot.tier != "ring" for slot in other.evidence.slots)
-        spliced = own.behind(other)
-        if not num_kept:
-            assert spliced is own
-            continue
-        num_spliced += 1
-        slots = spliced.evidence.slots
-        assert slots[num_kept:] == own.evidence.slots
-        assert torch.equal(spliced.evidence.tokens[:num_kept], other.evidence.tokens[:num_kept])
-        assert all(one.end_seconds <= two.start_seconds + 1e-6 for one, two in pairwise(slots))
-        cut = slots[num_kept].start_seconds
-        truth = shown(spliced.watched, slots)
-        before = other.until(num_kept)
-        before = before.later(cut - before.evidence.now_seconds)
-        assert torch.equal(truth.present[:num_kept], shown(before.watched, before.evidence.slots).present)
-        after = own.newest(len(own.evidence.slots))
-        assert torch.equal(truth.present[num_kept:], shown(after.watched, after.evidence.slots).present)
-        for coming in spliced.watched.there:
-            num_came_at_cut += coming.start_seconds == cut
-            num_went_on += coming.start_seconds < cut < coming.end_seconds
-        assert spliced.state == own.state
-        moved = spliced.later(86_400.0)
-        assert [each.named for each in moved.watched.there] == [each.named for each in spliced.watched.there]
-        assert torch.equal(shown(moved.watched, moved.evidence.slots).arrived, truth.arrived)
-    assert num_spliced > 10
-    assert num_came_at_cut > 3
-    assert num_went_on > 0
-
-
-def test_who_is_there_on_both_sides_of_the_cut_stayed():
-    red, dog = Coming("car", "red", 90.0, 150.0), Coming("dog", "black", 50.0, 70.0)
-    earlier = Watched(0.0, 100.0, (dog, red), (Event("gate", "open", "gate", 95.0, 130.0),))
-    later = (
-        Coming("car", "red", 40.0, 120.0),
-        Coming("dog", "brown", 60.0, 180.0),
-        Coming("dog", "black", 104.0, 110.0),
-    )
-    own = Watched(100.0, 200.0, later, (Event("gate", "open", "gate", 80.0, 115.0),))
-    both = own.behind(earlier)
-    assert both.there == (
-        dog,
-        Coming("car", "red", 90.0, 120.0),
-        Coming("dog", "brown", 100.0, 180.0),
-        Coming("dog", "black", 104.0, 110.0),
-    )
-    assert both.gate == (Event("gate", "open", "gate", 95.0, 115.0),)
-    assert both.since_seconds == 0.0
-    assert both.now_seconds == 200.0
-    assert own.behind(Watched(0.0, 100.0, (), ())).came[0].start_seconds == 100.0
