@@ -51,6 +51,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_recall
 	$(BIN)/python -m benchmarks.bench_similarity_merge
 	$(BIN)/python -m benchmarks.bench_capture
+	$(BIN)/python -m benchmarks.bench_preprocessing
 	$(BIN)/python -m benchmarks.readme_table
 
 clean:

@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 import torch
 
+from benchmarks.bench_preprocessing import beside_pillow
 from benchmarks.models.measure import answering, beside_a_camera, encoding, plainly
 from benchmarks.models.random_weights import random_checkpoint
 from llm.presets import PRESETS, Preset
@@ -75,3 +76,10 @@ def test_every_family_that_a_preset_is_of_can_be_measured(family):
     assert ours["slots"] == 4
     assert ours["first_token_seconds"] > 0
     assert plain["first_token_seconds"] > 0
+
+
+def test_preprocessing_is_measured_beside_the_same_pixels_of_pillow():
+    figures = beside_pillow("internvl", rounds=1)
+    assert figures["pixels"] == "448 x 448"
+    assert figures["mean_difference"] <= 1 / 255
+    assert figures["pillow_over_ours"] == pytest.approx(figures["pillow_ms"] / figures["ours_ms"], abs=0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,17 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import (
-    BlipImageProcessorPil,
-    Gemma3ImageProcessorPil,
-    GotOcr2ImageProcessorPil,
-    Idefics3ImageProcessorPil,
-    LlavaImageProcessorPil,
-    LlavaOnevisionImageProcessorPil,
-    Qwen2VLImageProcessorPil,
-    SmolVLMImageProcessorPil,
-)
 
+from benchmarks.models.pillow import PROCESSORS, processed
 from encoders import Preprocessing
 from encoders.resample import resize
 from llm.families import FAMILIES, patch_rows
@@ -29,42 +19,6 @@ from streamer.yard.render import render
 from streamer.yard.world import World
 
 CPU = torch.device("cpu")
-_TILES_OFF = {"do_image_splitting": False, "size": {"longest_edge": 2048}, "max_image_size": {"longest_edge": 512}}
-PROCESSORS: dict[str, tuple[Any, tuple[int, int]]] = {
-    "smolvlm": (lambda: SmolVLMImageProcessorPil(**_TILES_OFF), (512, 512)),
-    "idefics3": (
-        lambda: Idefics3ImageProcessorPil(
-            do_image_splitting=False, size={"longest_edge": 1456}, max_image_size={"longest_edge": 364}
-        ),
-        (364, 364),
-    ),
-    "llava": (
-        lambda: LlavaImageProcessorPil(
-            do_pad=True,
-            size={"shortest_edge": 336},
-            crop_size={"height": 336, "width": 336},
-        ),
-        (336, 336),
-    ),
-    "llava_onevision": (lambda: LlavaOnevisionImageProcessorPil(size={"height": 384, "width": 384}), (384, 384)),
-    "qwen2_5_vl": (
-        lambda: Qwen2VLImageProcessorPil(size={"shortest_edge": 252 * 448, "longest_edge": 252 * 448}),
-        (252, 448),
-    ),
-    "qwen3_vl": (
-        lambda: Qwen2VLImageProcessorPil(
-            patch_size=16,
-            image_mean=[0.5] * 3,
-            image_std=[0.5] * 3,
-            size={"shortest_edge": 288 * 512, "longest_edge": 288 * 512},
-        ),
-        (288, 512),
-    ),
-    "internvl": (lambda: GotOcr2ImageProcessorPil(size={"height": 448, "width": 448}), (448, 448)),
-    "gemma3": (lambda: Gemma3ImageProcessorPil(size={"height": 896, "width": 896}), (896, 896)),
-    "blip-2": (lambda: BlipImageProcessorPil(size={"height": 224, "width": 224}), (224, 224)),
-    "instructblip": (lambda: BlipImageProcessorPil(size={"height": 224, "width": 224}), (224, 224)),
-}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +38,7 @@ def test_pixels_match_the_family_s_own_processor(tmp_path: Path, yard: NDArray[n
     ours = Preprocessing.from_folder(tmp_path, size=size, fit=FAMILIES[name].fit)
     pixels = ours.apply([yard], device=CPU, dtype=torch.float32)
 
-    expected = _own(name, theirs, yard)
+    expected = processed(name, theirs, yard)
     if name.startswith("qwen"):
         vision = theirs
         pixels, grid = patch_rows(
@@ -93,15 +47,6 @@ def test_pixels_match_the_family_s_own_processor(tmp_path: Path, yard: NDArray[n
         assert grid.tolist() == theirs([yard], return_tensors="pt")["image_grid_thw"].tolist()
     std = torch.tensor(ours.std).mean()
     assert (pixels - expected).abs().mean() * std <= 1 / 255
-
-
-def _own(name: str, processor: Any, picture: NDArray[np.uint8]) -> torch.Tensor:
-    found: torch.Tensor
-    if name == "llava_onevision":  # two in a prompt are not cut into tiles
-        found = processor([[Image.fromarray(picture)] * 2], return_tensors="pt")["pixel_values"]
-        return found.flatten(0, -4)[:1]
-    found = processor([Image.fromarray(picture)], return_tensors="pt")["pixel_values"]
-    return found if name.startswith("qwen") else found.flatten(0, -4)[:1]
 
 
 def test_all_families_are_compared() -> None:
