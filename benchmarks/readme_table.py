@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["README", "table", "with_table"]
+__all__ = ["README", "STORED", "table", "with_table"]
 
 README = Path(__file__).parents[1] / "README.md"
 RESULTS = Path(__file__).parent / "results"
 BEGIN, END = "<!-- numbers: made by python -m benchmarks.readme_table -->", "<!-- end of numbers -->"
+STORED = ("pipeline", "similarity_merge", "capture", "checkpoint", "preprocessing", "models")
 SHAPE = "[32 x 768], B = 1"
 
 
@@ -33,12 +34,14 @@ def with_table(text: str) -> str:
 
 def table() -> str:
     """Rows of what was measured, and under them with what, each benchmark by its own run."""
-    stored = {name: _stored(name) for name in ("pipeline", "similarity_merge", "capture", "checkpoint")}
+    stored = {name: _stored(name) for name in STORED}
     rows = [
         *_pipeline_rows(stored["pipeline"]["figures"]),
         *_consolidation_rows(stored["similarity_merge"]["figures"]),
         *_capture_rows(stored["capture"]["figures"]),
         *_checkpoint_rows(stored["checkpoint"]["figures"]),
+        *_preprocessing_rows(stored["preprocessing"]["figures"]),
+        *_models_rows(stored["models"]["figures"]),
     ]
     lines = ["| measured | figure |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)]
     return "\n".join([*lines, "", *(_provenance(name, result) for name, result in stored.items())])
@@ -128,6 +131,48 @@ def _checkpoint_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("exact match of its other answers", others),
         ("exact match after an hour's memory, in wordings that it did not learn", hour),
     ]
+
+
+def _preprocessing_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    named = ", ".join(
+        f"{family} {each['pillow_over_ours']} times ({each['ours_ms']} ms)"
+        for family, each in figures["families"].items()
+    )
+    return [(f"a frame of {figures['picture']} made a model's pixels, against its own processor on Pillow", named)]
+
+
+def _models_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for name, each in figures["models"].items():
+        encoding, camera = each["encoding"], each["beside_a_camera"]
+        asked = list(zip(each["answering"], each["plain_transformers"], strict=True))
+        slots, first, again, plain = (
+            ", ".join(str(value) for value in values)
+            for values in zip(*(_first_tokens(ours, theirs) for ours, theirs in asked), strict=True)
+        )
+        rows += [
+            (
+                f"`{name}` (random weights of its shape, {figures['dtype']}): frames encoded per second, bytes kept of "
+                "each",
+                f"{encoding['frames_per_second_of_4']}, {encoding['bytes_per_frame'] / 1e3:.0f} kB",
+            ),
+            (f"first token from a memory of {slots} slots; of another question about it", f"{first} s; {again} s"),
+            ("the same question in plain transformers, with as many frames as pictures", plain),
+            (
+                "words per second; first token, and frames lost, while a camera of 2 frames per second runs",
+                f"{asked[0][0]['words_per_second']}; {camera['first_token_seconds_median']} s, "
+                f"{camera['frames_dropped']}",
+            ),
+        ]
+    return rows
+
+
+def _first_tokens(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[Any, Any, Any, str]:
+    """(slots, seconds, seconds of another question, what plain transformers takes)."""
+    again = ours["first_token_of_another_question_about_the_same_evidence_seconds"]
+    seconds = theirs["first_token_seconds"]
+    plain = theirs["why"] if seconds is None else f"{theirs['over_ours']} times as long"
+    return ours["slots"], ours["first_token_seconds"], again, plain
 
 
 def _provenance(name: str, result: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.readme_table import README, table, with_table
+from benchmarks.readme_table import README, STORED, table, with_table
 
 
 def test_readme_has_the_numbers_of_the_stored_results() -> None:
@@ -11,7 +11,7 @@ def test_readme_has_the_numbers_of_the_stored_results() -> None:
 
 
 def test_the_table_names_machine_and_commit_of_each_benchmark() -> None:
-    for name in ("pipeline", "similarity_merge", "capture", "checkpoint"):
+    for name in STORED:
         assert any(line.startswith(f"`{name}`: ") and "; commit " in line for line in table().splitlines())
 
 
