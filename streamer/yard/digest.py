@@ -52,6 +52,7 @@ class DigestHelper(nn.Module):
         self.arrived = nn.Linear(width, NUM_ASKED)
         self.ordinal = nn.Linear(width, NUM_ASKED * MOST_COUNTED)
         self.fetched = nn.Linear(width, sum(_TIME_SIZES))
+        self.left = nn.Linear(width, NUM_ASKED)
 
     def forward(self, states: Sequence[Tensor], is_picture: Tensor, batch: Sequence[Written], heads: Heads) -> Tensor:
         """`states` [B, L, D] after each layer, `is_picture` [B, L] where pictures' tokens stand -> loss."""
@@ -61,6 +62,7 @@ class DigestHelper(nn.Module):
         clock = torch.cat([each.clock for each in batch]).to(device)
         present = torch.cat([each.present for each in batch]).to(device)
         arrived = torch.cat([each.arrived for each in batch]).to(device)
+        left = torch.cat([each.left for each in batch]).to(device)
         early, later = states[KNOWN_AFTER][is_behind].float(), states[KNOWN_AFTER + 1][is_behind].float()
         glance = states[1][is_picture].float().view(len(clock), -1, states[1].shape[-1]).mean(1)
         weight = torch.full((NUM_ASKED,), 4.0, device=device)
@@ -69,6 +71,7 @@ class DigestHelper(nn.Module):
             CLOCK_SHARE * (_clock_loss(told[0], clock[:, :3]) + _clock_loss(told[1], clock[:, 3:]))
             + binary_cross_entropy_with_logits(self.glance(glance).float(), present, pos_weight=weight)
             + binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
+            + 4.0 * binary_cross_entropy_with_logits(self.left(later).float(), left, pos_weight=0.5 * weight)
             + 8.0 * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=0.5 * weight)
             + ORDINAL_SHARE * self._of_ordinals(states[LOOKING_LAYER][is_behind], batch)
             + COUNTING_SHARE * counting_loss(states[COUNTING_LAYER], is_behind, batch, heads)

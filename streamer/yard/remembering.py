@@ -72,6 +72,7 @@ class Written:
     clock         int64 [S, 6]: hour, minute and second at which each slot starts and ends
     present       float32 [S, NUM_ASKED]: what each slot shows
     arrived       float32 [S, NUM_ASKED]: what came in it
+    left          float32 [S, NUM_ASKED]: what had gone when it began
     sources       int64 [K, 6]: where words of answers are from, each a `Source`
     """
 
@@ -82,6 +83,7 @@ class Written:
     clock: Tensor
     present: Tensor
     arrived: Tensor
+    left: Tensor
     sources: Tensor
 
 
@@ -169,6 +171,7 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
         clock=torch.tensor([[edge.hour, edge.minute, edge.second] for edge in edges]).view(-1, 6),
         present=truth.present.float(),
         arrived=truth.arrived.float(),
+        left=truth.left.float(),
         sources=torch.tensor(found, dtype=torch.int64).view(-1, len(Source._fields)),
     )
 

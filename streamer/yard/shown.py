@@ -29,15 +29,17 @@ _Happening = TypeVar("_Happening", Coming, Event)
 class Shown:
     """The truth through the slots of a memory.
 
-    watched  the same comings, each from the beginning of the first slot that shows it to the end of the last; those
-             that no slot shows, or at another time, are in doubt
+    watched  the same comings, each from the beginning of the first slot that shows it to that of the slot behind the
+             last that does; those that no slot shows, or at another time, are in doubt
     present  bool [S, NUM_ASKED], what each slot shows
     arrived  bool [S, NUM_ASKED], what came in it
+    left     bool [S, NUM_ASKED], what had gone when it began
     """
 
     watched: Watched
     present: Tensor
     arrived: Tensor
+    left: Tensor
 
 
 def shown(watched: Watched, slots: Sequence[EvidenceSlot]) -> Shown:
@@ -74,7 +76,9 @@ def shown(watched: Watched, slots: Sequence[EvidenceSlot]) -> Shown:
             arrived[int(places[0]), -1] = True
     there.sort(key=lambda coming: (coming.start_seconds, coming.named))
     seen = replace(watched, there=tuple(there), gate=tuple(gate), doubtful=frozenset(doubtful))
-    return Shown(seen, torch.from_numpy(present), torch.from_numpy(arrived))
+    left = np.zeros_like(present)
+    left[1:] = present[:-1] & ~present[1:]
+    return Shown(seen, *map(torch.from_numpy, (present, arrived, left)))
 
 
 def _moved(
@@ -87,7 +91,8 @@ def _moved(
     """`happening` with the times of the slots that show it; None where none does, or at quite another time."""
     if not len(places):
         return None
-    start_seconds, end_seconds = float(starts[places[0]]), float(ends[places[-1]])
+    start_seconds, after = float(starts[places[0]]), int(places[-1]) + 1
+    end_seconds = float(starts[after] if after < len(starts) else ends[-1])
     if happening.start_seconds < watched.since_seconds:
         start_seconds = happening.start_seconds
     if happening.end_seconds >= watched.now_seconds:

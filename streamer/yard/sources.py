@@ -22,7 +22,7 @@ class Source(NamedTuple):
     """Where one word of an answer comes from.
 
     place      of the token before it
-    slot       in which the thing that it tells began or, where its end is told, ended; NOTHING_MORE behind a list
+    slot       with which the thing that it tells began or, where its end is told, was gone; NOTHING_MORE behind a list
     is_next    it is of what is told behind something else, and found from that; not by its name and number
     hour, minute, second  of that beginning or end, told or not
     """
@@ -65,10 +65,8 @@ def _is_list(question: YardQuestion) -> bool:
 
 
 def _slot_told(question: YardQuestion, told: int, evidence: Evidence) -> int | None:
-    """The slot that begins, or where a duration ends, ends with what is told."""
+    """The slot that begins when what is told began, or had gone."""
     if told >= len(question.told_seconds):
         return None
-    is_end = question.klass == "duration" and told == 1
-    edges = [slot.end_seconds if is_end else slot.start_seconds for slot in evidence.slots]
-    is_told = [abs(edge - question.told_seconds[told]) < 0.01 for edge in edges]
+    is_told = [abs(slot.start_seconds - question.told_seconds[told]) < 0.01 for slot in evidence.slots]
     return is_told.index(True) if any(is_told) else None

@@ -78,6 +78,7 @@ def test_questions_side_by_side_do_not_see_each_other(snapshots, bundled):
             together.clock,
             together.present,
             together.arrived,
+            together.left,
             torch.empty(0, len(Source._fields), dtype=torch.int64),
         )
         for start, end in zip(together.starts, ends, strict=True)

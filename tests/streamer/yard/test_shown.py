@@ -21,14 +21,31 @@ def _watched(*comings, gate=(), now=600.0):
     return Watched(NOON, NOON + now, there, opened)
 
 
-def test_a_coming_begins_with_the_first_slot_that_shows_it_and_ends_with_the_last():
+def test_a_coming_lasts_from_the_first_slot_that_shows_it_to_the_first_that_does_not():
     seen = shown(_watched(("car", "red", 62, 118)), _slots((0, 59), (60, 90), (90, 120), (121, 600)))
     (car,) = seen.watched.came
-    assert (car.start_seconds - NOON, car.end_seconds - NOON) == (60, 120)
+    assert (car.start_seconds - NOON, car.end_seconds - NOON) == (60, 121)
     assert seen.present[:, CAR].tolist() == seen.present[:, ANY_CAR].tolist() == [False, True, True, False]
     assert seen.arrived[:, CAR].tolist() == [False, True, False, False]
+    assert seen.left[:, CAR].tolist() == seen.left[:, ANY_CAR].tolist() == [False, False, False, True]
+    assert seen.left.sum() == 2
     assert seen.present.sum() == 4
     assert seen.arrived.sum() == 2
+
+
+def test_what_the_last_slot_shows_ends_with_it_unless_it_is_there_still():
+    seen = shown(_watched(("car", "red", 62, 580), ("dog", "black", 61, 700)), _slots((0, 59), (60, 300), (300, 590)))
+    ends = {coming.kind: coming.end_seconds - NOON for coming in seen.watched.came}
+    assert ends == {"car": 590, "dog": 700}
+    assert not seen.left.any()
+
+
+def test_a_car_that_leaves_while_another_stays_leaves_no_yard_without_cars():
+    seen = shown(
+        _watched(("car", "red", 62, 118), ("car", "blue", 63, 500)), _slots((0, 59), (60, 120), (121, 480), (520, 600))
+    )
+    assert seen.left[:, CAR].tolist() == [False, False, True, False]
+    assert seen.left[:, ANY_CAR].tolist() == [False, False, False, True]
 
 
 def test_what_a_mean_has_swallowed_is_in_doubt():

@@ -78,10 +78,10 @@ def test_behind_a_list_nothing_more_comes(answer, klass, told, end):
     assert [(each.place, word) for (word, _), each in told_of if each.slot == NOTHING_MORE] == [end]
 
 
-def test_a_length_is_from_where_it_begins_to_where_the_last_slot_ends():
-    known, found = _found("From 16:01:00 to 16:03:50, 3 minutes.", "duration", (STARTS[1], STARTS[3] + 40))
+def test_a_length_is_from_the_slot_where_it_begins_to_the_one_in_which_it_is_gone():
+    known, found = _found("From 16:01:00 to 16:03:10, 2 minutes.", "duration", (STARTS[1], STARTS[3]))
     assert [slot for _, slot in known] == [1] * 6 + [3] * 6
-    assert {(each.hour, each.minute, each.second) for each in found} == {(16, 1, 0), (16, 3, 50)}
+    assert {(each.hour, each.minute, each.second) for each in found} == {(16, 1, 0), (16, 3, 10)}
 
 
 def test_what_no_slot_tells_is_not_asked_for():
@@ -106,7 +106,7 @@ def test_of_real_memories_each_time_is_that_of_its_slot(bundled):
             start = max(start for start in each.starts if start <= place)
             own, answer = snapshot.evidence.slots[slot], bundled.tokenizer.decode(each.ids[start:end])
             is_end = is_next and " From " in answer
-            clock = datetime.fromtimestamp(own.end_seconds if is_end else own.start_seconds)
+            clock = datetime.fromtimestamp(own.start_seconds)
             assert told == [clock.hour, clock.minute, clock.second]
             before = bundled.tokenizer.decode(each.ids[place - 1 : place + 1]).strip()
             if re.fullmatch(r"\d\d:", before):
