@@ -50,7 +50,9 @@ def beside_pillow(family: str, *, rounds: int = ROUNDS) -> dict[str, Any]:
 
     pixels, wanted = apply(), processed(family, theirs, picture)
     if family.startswith("qwen"):
-        pixels, _ = patch_rows(pixels, patch=theirs.patch_size, merge=theirs.merge_size, frames=2)
+        pixels, _ = patch_rows(
+            pixels, patch=theirs.patch_size, merge=theirs.merge_size, frames=theirs.temporal_patch_size
+        )
     apart = float((pixels - wanted).abs().mean() * torch.tensor(ours.std).mean())
     own, pillow = [], []
     for _ in range(rounds):

@@ -144,6 +144,7 @@ def _preprocessing_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
 def _models_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, each in figures["models"].items():
+        short = name.rpartition("/")[2]
         encoding, camera = each["encoding"], each["beside_a_camera"]
         asked = list(zip(each["answering"], each["plain_transformers"], strict=True))
         slots, first, again, plain = (
@@ -156,12 +157,16 @@ def _models_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
                 "each",
                 f"{encoding['frames_per_second_of_4']}, {encoding['bytes_per_frame'] / 1e3:.0f} kB",
             ),
-            (f"first token from a memory of {slots} slots; of another question about it", f"{first} s; {again} s"),
-            ("the same question in plain transformers, with as many frames as pictures", plain),
             (
-                "words per second; first token, and frames lost, while a camera of 2 frames per second runs",
+                f"{short}: first token from a memory of {slots} slots; of another question about it",
+                f"{first} s; {again} s",
+            ),
+            (f"{short}: the same question in plain transformers, with as many frames as pictures", plain),
+            (
+                f"{short}: words per second; while a camera of 2 frames per second runs, first token, frames encoded "
+                "per second, frames lost",
                 f"{asked[0][0]['words_per_second']}; {camera['first_token_seconds_median']} s, "
-                f"{camera['frames_dropped']}",
+                f"{camera['frames_encoded_per_second']}, {camera['frames_dropped']}",
             ),
         ]
     return rows

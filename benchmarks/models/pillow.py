@@ -60,7 +60,7 @@ PROCESSORS: dict[str, tuple[Callable[[], Any], tuple[int, int]]] = {
 
 
 def processed(family: str, processor: Any, picture: NDArray[np.uint8]) -> torch.Tensor:
-    """One picture uint8 [H, W, 3] as `processor` gives it: float32 [1, 3, h, w], of Qwen's rows of patches."""
+    """One picture uint8 [H, W, 3] as `processor` gives it: float32 [1, 3, h, w]; for Qwen, rows of patches."""
     if family == "llava_onevision":  # two in a prompt are not cut into tiles
         tiled: torch.Tensor = processor([[Image.fromarray(picture)] * 2], return_tensors="pt")["pixel_values"]
         return tiled.flatten(0, -4)[:1]
