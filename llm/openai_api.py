@@ -20,7 +20,7 @@ from llm.budget import Budget, Limits, Spent
 from llm.endpoint import KEY_VARIABLE, Endpoint
 from llm.errors import BudgetError, NoNoteError, RemoteError
 from llm.manners import MAX_PICTURES, Manners
-from llm.prompt import NOTE_REQUEST
+from llm.prompt import NoteRequest
 from llm.remote_connection import Connection, Patience, Pauses
 from llm.remote_faults import RemoteFault, told
 from llm.remote_prompt import REMOTE_NOTE, RemotePrompt, remote_prompt
@@ -100,7 +100,7 @@ class RemoteModel:
 
         Raises: RemoteError, BudgetError; NoNoteError where a note cannot be had at the first try.
         """
-        is_note = question == NOTE_REQUEST
+        is_note = isinstance(question, NoteRequest)
         if is_note and (self._connection.is_up is not True or not self._manners.most_pictures):
             raise NoNoteError("no note without a server that sees")
         loop, pauses, num_tries = asyncio.get_running_loop(), self._pauses(), 0

@@ -483,6 +483,14 @@ async def test_a_note_is_one_sentence_about_one_picture_and_waits_for_its_turn(m
         assert model.usage.refused == 0
 
 
+async def test_a_question_in_the_words_of_a_note_is_a_question(make: Make) -> None:
+    async with stand_in(says("A car comes.")) as server:
+        model = make(server.address())
+        assert await said(model, question="".join(NOTE_REQUEST)) == "A car comes."
+        assert NOTE_REQUEST in server.requests[0].text
+        assert "at most 20 words" not in server.requests[0].text
+
+
 async def test_a_note_is_never_tried_again(make: Make) -> None:
     async with stand_in(refuses(500, "oops")) as server:
         model = make(server.address())
