@@ -98,12 +98,16 @@ def judge(name: str, folder: Path, place: Place) -> Judged:
 
     Raises: ModelLoadError.
     """
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
     card_file = folder / "longwatch.json"
     try:
         card = json.loads(card_file.read_text()) if card_file.is_file() else {}
+        named = json.loads((folder / "config.json").read_text())
+        if "auto_map" in named and named.get("model_type") not in CONFIG_MAPPING:
+            why = "which needs code that lies beside its weights, and such code is never run"
+            raise ModelLoadError(wrong_family(name, str(named.get("model_type", "unknown")), why))
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
             raise ModelLoadError(wrong_family(name, config.model_type, "which does not read pictures"))
