@@ -66,7 +66,7 @@ def needs(
     cache = (shape.values_per_token * length + windowed * min(length, window)) * size
     memory = memory_bytes(num_cameras, num_tokens=shape.num_tokens, width=shape.width, dtype=dtype, max_slots=max_slots)
     height, width = shape.pixels
-    pictures = ENCODED_AT_ONCE * height * width * 3 * (4 + 2 * size)
+    pictures = ENCODED_AT_ONCE * (height * width * 3 * (4 + 2 * size) + shape.seen_values * size)
     prefill = CHUNK_TOKENS.get(device, 2048) * 8 * shape.widest * size
     working = max(pictures, prefill) + LOADING_SHARE * weights + RUNTIME_BYTES.get(device, RUNTIME_BYTES["cuda"])
     return Needs(int(weights), int(cache), memory, int(working))

@@ -22,6 +22,7 @@ class Shape:
     num_tokens, width a frame as memory keeps it: [N, W]
     num_read          tokens that it takes in a prompt: P
     pixels            (height, width) of the picture that the vision tower takes
+    seen_values       numbers that the vision tower holds of one picture in the midst of its widest layer
     values_per_token  keys and values that the cache keeps of a token of the prompt, over all layers
     windowed          the same of layers that look back over a window only, and that window: (values, tokens)
     widest            channels of the language model's widest layer
@@ -36,6 +37,7 @@ class Shape:
     width: int
     num_read: int
     pixels: tuple[int, int]
+    seen_values: int
     values_per_token: int
     windowed: tuple[int, int]
     widest: int
@@ -69,6 +71,7 @@ def shape_of(config: Any, *, prompt_tokens: int = DEFAULT_PROMPT_TOKENS) -> Shap
         width=width,
         num_read=config.num_query_tokens if config.model_type == "instructblip" else tokens,
         pixels=FAMILIES.get(config.model_type, Family).size(config),
+        seen_values=_seen(config),
         values_per_token=values,
         windowed=windowed,
         widest=max(getattr(text, "intermediate_size", 0), getattr(text, "ffn_dim", 0), text.hidden_size),
@@ -106,6 +109,15 @@ def _tokens(config: Any, text: Any) -> tuple[int, int]:
         case "instructblip":
             return side * side + 1, vision.hidden_size
     return side * side, text.hidden_size
+
+
+def _seen(config: Any) -> int:
+    """What goes on from a layer and the two sides of its activation, of each patch."""
+    vision, (height, width) = config.vision_config, FAMILIES.get(config.model_type, Family).size(config)
+    patch = vision.patch_size
+    rows, columns = patch if isinstance(patch, list | tuple) else (patch, patch)
+    inner = getattr(vision, "intermediate_size", 4 * vision.hidden_size)
+    return (height // rows) * (width // columns) * (2 * inner + 3 * vision.hidden_size)
 
 
 def _cached(text: Any) -> tuple[int, tuple[int, int]]:
