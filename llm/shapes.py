@@ -116,8 +116,8 @@ def _seen(config: Any) -> int:
     vision, (height, width) = config.vision_config, FAMILIES.get(config.model_type, Family).size(config)
     patch = vision.patch_size
     rows, columns = patch if isinstance(patch, list | tuple) else (patch, patch)
-    inner = getattr(vision, "intermediate_size", 4 * vision.hidden_size)
-    return (height // rows) * (width // columns) * (2 * inner + 3 * vision.hidden_size)
+    inner = int(getattr(vision, "intermediate_size", 4 * vision.hidden_size))
+    return (height // int(rows)) * (width // int(columns)) * (2 * inner + 3 * int(vision.hidden_size))
 
 
 def _cached(text: Any) -> tuple[int, tuple[int, int]]:
