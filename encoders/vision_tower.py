@@ -23,6 +23,7 @@ class VisionEncoder:
         device: torch.device,
         dtype: torch.dtype,
         similarity_width: int | None = None,
+        identity: str = "",
     ) -> None:
         self._project = project
         self.preprocessing = preprocessing
@@ -31,6 +32,8 @@ class VisionEncoder:
         blank = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
         self.similarity_width = similarity_width
         """How many of a token's W channels say how alike two are; None for all."""
+        self.identity = identity
+        """The same for encoders that make the same tokens of a picture: what is kept on disk is read by no other."""
         self.num_tokens, self.width = self.encode([blank]).shape[1:]
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -75,6 +76,7 @@ class HuggingFaceModel:
             device=self.device,
             dtype=self.dtype,
             similarity_width=family.similarity_width,
+            identity=_identity(model, preprocessing),
         )
         self.image_id = family.image_id
         self._picture_text = family.picture_text(family.num_read(self.encoder.num_tokens))
@@ -308,6 +310,21 @@ def _described(model: HuggingFaceModel, judged: Judged, num_pictures: int, quant
         f"{model.model.config._attn_implementation} attention, {read} tokens per frame, prompts of "
         f"{model.prompt_budget:,} tokens ({num_pictures} pictures)"
     )
+
+
+def _identity(model: Any, preprocessing: Preprocessing) -> str:
+    """Of all that makes tokens of a picture: the same on every device and in every precision, other for other weights.
+
+    Of each tensor beside the language model's layers its first 16 numbers, in bfloat16, which every precision has.
+    """
+    told = hashlib.sha256(repr(preprocessing).encode())
+    outside = {id(weights) for weights in model.get_decoder().parameters()}
+    for name, weights in model.named_parameters():
+        if id(weights) in outside or name.startswith("lm_head"):
+            continue
+        first = weights.detach().flatten()[:16].to(device="cpu", dtype=torch.bfloat16).float()
+        told.update(f"{name} {list(weights.shape)} {first.tolist()}".encode())
+    return told.hexdigest()[:32]
 
 
 def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -3,35 +3,50 @@
 It knows no camera, no model, no network and no event loop.
 """
 
+from memory.archive import Archive, EncoderKind
 from memory.consolidation import Appended, Consolidator
+from memory.errors import ArchiveError, DamagedArchiveError, NewerArchiveError
 from memory.gaps import Gap, GapLog
 from memory.long_term import LongTermMemory, LongTermView
 from memory.memory import Memory, MemoryFill, Reach
+from memory.moment import KeptMoment, Moment
 from memory.policy import Policy, PolicyName, policy_of
+from memory.quantised import QuantisedTokens, quantise
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
+from memory.retention import Retention
 from memory.ring import DueRun, RingView, ShortTermMemory
 from memory.similarity_merge import Consolidated, consolidate
 
 __all__ = [
     "Appended",
+    "Archive",
+    "ArchiveError",
     "Consolidated",
     "Consolidator",
+    "DamagedArchiveError",
     "DueRun",
+    "EncoderKind",
     "Evidence",
     "EvidenceBuffer",
     "EvidenceSlot",
     "Gap",
     "GapLog",
+    "KeptMoment",
     "LongTermMemory",
     "LongTermView",
     "Memory",
     "MemoryFill",
+    "Moment",
+    "NewerArchiveError",
     "Policy",
     "PolicyName",
+    "QuantisedTokens",
     "Reach",
+    "Retention",
     "RingView",
     "ShortTermMemory",
     "consolidate",
     "policy_of",
+    "quantise",
     "recall",
 ]

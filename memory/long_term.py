@@ -194,6 +194,18 @@ class LongTermMemory:
         self._table.set_note(camera, index, note)
         return True
 
+    def set_picture(self, camera: int, slot_id: int, picture: bytes) -> bool:
+        """Gives a slot its JPEG; False when the slot is no more.
+
+        Raises:
+            ValueError: no such camera, or a picture that is too long.
+        """
+        index = self._index(camera, slot_id)
+        if index is None:
+            return False
+        self._table.set_picture(camera, index, picture)
+        return True
+
     def note(self, camera: int, slot_id: int) -> str:
         """A slot's note; "" where it has none or is no more."""
         index = self._index(camera, slot_id)

@@ -3,15 +3,20 @@
 It knows no camera, no model and no clock; one thread may use it at a time.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from memory.consolidation import Appended, Consolidator
 from memory.gaps import GapLog
 from memory.long_term import LongTermMemory
+from memory.moment import KeptMoment, Moment
 from memory.policy import PolicyName
+from memory.quantised import quantise
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
 from memory.ring import ShortTermMemory
 
@@ -64,6 +69,7 @@ class Memory:
             similarity_width=similarity_width,
         )
         self._gaps = GapLog(num_cameras)
+        self._restored_until_seconds: list[float | None] = [None] * num_cameras
         self._consolidator = Consolidator(self._ring, self._long_term)
         self._evidence = EvidenceBuffer(max_slots, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
         self._note = EvidenceBuffer(1, num_tokens=num_tokens, width=width, dtype=dtype, device=device)
@@ -87,6 +93,9 @@ class Memory:
 
         Raises: ValueError as `ShortTermMemory.push`.
         """
+        until_seconds, self._restored_until_seconds[camera] = self._restored_until_seconds[camera], None
+        if until_seconds is not None and until_seconds < time_seconds:
+            gap_start_seconds = until_seconds
         has_gap = gap_start_seconds is not None
         lost = self._ring.push(
             camera, tokens, start_seconds=time_seconds, end_seconds=time_seconds, picture=picture, gap_before=has_gap
@@ -122,6 +131,66 @@ class Memory:
     def consolidate(self, now_seconds: list[float], *, flush: bool = False) -> list[Appended]:
         """Move what is due into long-term memory; `now_seconds` is one time per camera, on its own clock."""
         return self._consolidator.run(now_seconds, flush=flush)
+
+    def moments(self, appended: Sequence[Appended]) -> list[tuple[int, list[Moment]]]:
+        """(camera, moments) of slots that have just been appended, to be kept on disk."""
+        found = []
+        for camera, slot_ids in appended:
+            view = self._long_term.view(camera)
+            places = np.flatnonzero(np.isin(view.slot_ids, slot_ids))
+            tokens = quantise(view.tokens[torch.from_numpy(places).to(view.tokens.device)])
+            found.append(
+                (
+                    camera,
+                    [
+                        Moment(
+                            slot_id=int(view.slot_ids[place]),
+                            start_seconds=float(view.starts[place]),
+                            end_seconds=float(view.ends[place]),
+                            weight=int(view.weights[place]),
+                            gap_before=bool(view.gap_before[place]),
+                            tokens=each,
+                            picture=self._long_term.picture(camera, int(view.slot_ids[place])),
+                        )
+                        for place, each in zip(places, tokens, strict=True)
+                    ],
+                )
+            )
+        return found
+
+    def restore(self, camera: int, kept: Iterable[KeptMoment]) -> dict[int, int]:
+        """Takes in moments, oldest first, before the camera's first frame; those without tokens are passed over.
+
+        Long-term memory consolidates them as it did when they came. The time from the last of them to the first frame
+        is a gap. Returns which moment each slot has its note and picture from.
+        """
+        moment_ids: dict[int, int] = {}
+        room = self._long_term.capacity - self._long_term.keep
+        before: KeptMoment | None = None
+        readable = (moment for moment in kept if moment.tokens is not None)
+        while part := list(islice(readable, room)):
+            tokens = np.stack([moment.tokens.restored() for moment in part if moment.tokens is not None])
+            slot_ids = self._long_term.append(
+                camera,
+                torch.from_numpy(tokens),
+                starts=[moment.start_seconds for moment in part],
+                ends=[moment.end_seconds for moment in part],
+                weights=[moment.weight for moment in part],
+                gap_before=[moment.gap_before for moment in part],
+                notes=[moment.note for moment in part],
+            )
+            moment_ids |= zip(slot_ids, (moment.moment_id for moment in part), strict=True)
+            for moment in part:
+                if before is not None and moment.gap_before and moment.start_seconds > before.end_seconds:
+                    self._gaps.add(camera, before.end_seconds, moment.start_seconds)
+                before = moment
+            self._restored_until_seconds[camera] = part[-1].end_seconds
+        alive = self._long_term.view(camera).slot_ids
+        return {int(slot_id): moment_ids[int(slot_id)] for slot_id in alive}
+
+    def set_picture(self, camera: int, slot_id: int, picture: bytes) -> bool:
+        """Give a slot its JPEG; False where it was merged away meanwhile."""
+        return self._long_term.set_picture(camera, slot_id, picture)
 
     def reach(self, camera: int, *, now_seconds: float) -> Reach:
         """What a recall at `now_seconds` would go back to; nothing is older than now in an empty memory."""

@@ -78,8 +78,7 @@ class SlotTable:
         self.gap_before[camera, index] = gap_before
         self.slot_id[camera, index] = slot_id
         self.last_frame_id[camera, index] = last_frame_id
-        self._picture_bytes[camera, index] = len(picture)
-        self._pictures[camera, index, : len(picture)] = np.frombuffer(picture, np.uint8)
+        self.set_picture(camera, index, picture)
         self.set_note(camera, index, note)
 
     def copy(self, camera: int, source: int, target: int, *, count: int = 1) -> None:
@@ -94,6 +93,16 @@ class SlotTable:
     def picture(self, camera: int, index: int) -> bytes:
         """The JPEG of one entry, b"" where it has none."""
         return self._pictures[camera, index, : self._picture_bytes[camera, index]].tobytes()
+
+    def set_picture(self, camera: int, index: int, picture: bytes) -> None:
+        """Replaces the JPEG of one entry.
+
+        Raises:
+            ValueError: it is longer than `PICTURE_CAPACITY_BYTES`.
+        """
+        self.check_picture(picture)
+        self._picture_bytes[camera, index] = len(picture)
+        self._pictures[camera, index, : len(picture)] = np.frombuffer(picture, np.uint8)
 
     def note(self, camera: int, index: int) -> str:
         """The note of one entry, "" where it has none."""

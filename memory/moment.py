@@ -1,0 +1,41 @@
+"""A moment: a slot as it lies on disk. It knows no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from memory.quantised import QuantisedTokens
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One slot of long-term memory, made to be kept.
+
+    slot_id      its id in long-term memory, good as long as the agent runs
+    gap_before   the camera was lost between the moment before and this one
+    picture      JPEG of its heaviest part, masks applied; b"" where it has none
+    """
+
+    slot_id: int
+    start_seconds: float
+    end_seconds: float
+    weight: int
+    gap_before: bool
+    tokens: QuantisedTokens
+    picture: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class KeptMoment:
+    """One that was read back; `moment_id` is its row, and the id of its picture.
+
+    tokens  None where they were made by another encoder or have been let go
+    """
+
+    moment_id: int
+    start_seconds: float
+    end_seconds: float
+    weight: int
+    gap_before: bool
+    note: str
+    tokens: QuantisedTokens | None
