@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from llm.base import LanguageModel, Remote, Usage
 from llm.budget import Limits
 from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
-from memory import Memory, MemoryFill
+from memory import EncoderKind, Memory, MemoryFill
+from streamer.archiving import Archiving
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
-from streamer.device import DeviceThread
+from streamer.device import DeviceThread, Priority
 from streamer.errors import ModelError
 from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
@@ -150,7 +152,7 @@ class Agent:
 async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[Agent]:
     """`async with run_agent(settings, model) as agent:` watches until left, then closes everything in reverse.
 
-    Order: device thread, cameras, then the named tasks. Raises what a task raises, in an ExceptionGroup.
+    Order: device thread, archive, cameras, then the named tasks. Raises what a task raises, in an ExceptionGroup.
     """
     arrived = asyncio.Event()
     memory = Memory(
@@ -162,9 +164,21 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
         dtype=model.dtype,
         device=model.device,
     )
-    async with DeviceThread() as device, _all_cameras(settings, arrived) as cameras:
+    async with (
+        DeviceThread() as device,
+        _archiving(settings, model, memory, device) as archiving,
+        _all_cameras(settings, arrived) as cameras,
+    ):
         perceive = Perceive(cameras, arrived=arrived, device=device, encoder=model.encoder, memory=memory)
-        remember = Remember(cameras, arrived=arrived, due=perceive.due, device=device, model=model, memory=memory)
+        remember = Remember(
+            cameras,
+            arrived=arrived,
+            due=perceive.due,
+            device=device,
+            model=model,
+            memory=memory,
+            archiving=archiving,
+        )
         questions = Questions(cameras, device=device, model=model, memory=memory, num_encoded=perceive.num_encoded)
         jobs = {
             "perceive": perceive.run(),
@@ -174,15 +188,20 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
         }
         if isinstance(model, Remote):
             jobs["remote model"] = model.keep_connected()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
-            try:
-                yield Agent(
-                    cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model
-                )
-            finally:
-                for task in tasks:
-                    task.cancel()
+        if archiving is not None:
+            jobs["archive"] = archiving.run()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
+                try:
+                    yield Agent(
+                        cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model
+                    )
+                finally:
+                    for task in tasks:
+                        task.cancel()
+        finally:
+            await remember.consolidate_rest()
 
 
 def load_model(
@@ -235,6 +254,27 @@ def _remote_model(name: str, budget: BudgetSettings, patience: PatienceSettings)
             answer=patience.answer_seconds,
         ),
     )
+
+
+@asynccontextmanager
+async def _archiving(
+    settings: Settings, model: LanguageModel, memory: Memory, device: DeviceThread
+) -> AsyncIterator[Archiving | None]:
+    """The archive, where one is asked for, with what it knows of live cameras back in memory.
+
+    Of a file or another paced camera nothing comes back: its time is not the clock's.
+    """
+    if settings.archive is None:
+        yield None
+        return
+    encoder = model.encoder
+    kind = EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)
+    async with Archiving(settings.archive, list(settings.cameras), kind) as archiving:
+        for index, camera in enumerate(settings.cameras.values()):
+            if camera.live:
+                restore = partial(archiving.restore, memory, index, now_seconds=time.time())
+                await device.run(Priority.CONSOLIDATE, restore)
+        yield archiving
 
 
 @asynccontextmanager

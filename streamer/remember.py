@@ -11,7 +11,8 @@ from contextlib import aclosing
 from llm.base import LanguageModel, Steps
 from llm.errors import LanguageModelError, NoNoteError
 from llm.prompt import NOTE_REQUEST
-from memory import Memory
+from memory import Appended, Memory, Moment
+from streamer.archiving import Archiving
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.steps import each_piece
@@ -41,6 +42,7 @@ class Remember:
         device: DeviceThread,
         model: LanguageModel,
         memory: Memory,
+        archiving: Archiving | None = None,
     ) -> None:
         self._cameras = cameras
         self._arrived = arrived
@@ -48,6 +50,7 @@ class Remember:
         self._device = device
         self._model = model
         self._memory = memory
+        self._archiving = archiving
         self._waiting: deque[tuple[int, int]] = deque(maxlen=MAX_NOTES_WAITING)
         self._has_waiting = asyncio.Event()
         self.num_notes = 0
@@ -57,12 +60,27 @@ class Remember:
         while True:
             await self._pause()
             self._due.clear()
-            now = [camera.now_seconds() for camera in self._cameras]
-            appended = await self._device.run(Priority.CONSOLIDATE, lambda now=now: self._memory.consolidate(now))  # type: ignore[misc]
-            for camera, slot_ids in appended:
+            for camera, slot_ids in await self._consolidate():
                 for slot_id in slot_ids:
                     self._wish_note(camera, slot_id)
             self._arrived.set()
+
+    async def consolidate_rest(self) -> None:
+        """At the end: what is still in the ring, so that it is kept on disk too."""
+        if self._archiving is not None:
+            await self._consolidate(flush=True)
+
+    async def _consolidate(self, *, flush: bool = False) -> list[Appended]:
+        now_seconds = [camera.now_seconds() for camera in self._cameras]
+
+        def work() -> tuple[list[Appended], list[tuple[int, list[Moment]]]]:
+            appended = self._memory.consolidate(now_seconds, flush=flush)
+            return appended, [] if self._archiving is None else self._memory.moments(appended)
+
+        appended, moments = await self._device.run(Priority.CONSOLIDATE, work)
+        if self._archiving is not None:
+            self._archiving.put(moments, now_seconds)
+        return appended
 
     async def write_notes_for_ever(self) -> None:
         while True:
@@ -110,6 +128,8 @@ class Remember:
         line = " ".join(text.split())
         if await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line)):
             self.num_notes += 1
+            if self._archiving is not None:
+                self._archiving.put_note(camera, slot_id, line)
 
     def _begin_note(self, camera: int, slot_id: int) -> Steps | None:
         evidence = self._memory.recall_slot(camera, slot_id)

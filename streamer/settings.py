@@ -159,11 +159,11 @@ class MqttSettings(_Strict):
 
 
 class ArchiveSettings(_Strict):
-    """Where moments are kept on disk, and for how long."""
+    """Where moments are kept on disk, for how long, and how much of it; `path` is a folder."""
 
     path: Path = Path("~/.local/share/longwatch")
     keep_days: Annotated[float, Field(gt=0)] = 30.0
-    keep_gigabytes: Annotated[float, Field(gt=0)] = 20.0
+    keep_gigabytes: Annotated[float, Field(ge=0.1)] = 20.0
 
 
 class SummarySettings(_Strict):

@@ -134,7 +134,10 @@ def test_cameras_of_the_command_line_are_numbered() -> None:
             "cameras.f.rules is not built yet in this version; remove it",
         ),
         ("cameras: {f: rtsp://h/x}\nmqtt: {host: h}", "mqtt is not built yet in this version; remove it"),
-        ("cameras: {f: rtsp://h/x}\narchive: {path: x}", "archive is not built yet in this version; remove it"),
+        (
+            "cameras: {f: rtsp://h/x}\narchive: {keep_gigabytes: 0.01}",
+            "archive.keep_gigabytes: expected it to be greater than or equal to 0.1",
+        ),
         (
             "cameras: {f: rtsp://h/x}\nsummaries: {hour: true}",
             "summaries is not built yet in this version; remove it",
