@@ -52,6 +52,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_similarity_merge
 	$(BIN)/python -m benchmarks.bench_capture
 	$(BIN)/python -m benchmarks.bench_preprocessing
+	$(BIN)/python -m benchmarks.bench_crash
 	$(BIN)/python -m benchmarks.readme_table
 
 clean:

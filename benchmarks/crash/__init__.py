@@ -1,0 +1,1 @@
+"""What `benchmarks.bench_crash` kills, and how it looks at what is left."""
