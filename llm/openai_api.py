@@ -64,6 +64,7 @@ class RemoteModel:
         self._connection = Connection(endpoint, patience=self._patience, pauses=pauses)
         self._manners, self._learned_from = Manners(), 0
         self._picture_tokens = PICTURE_TOKENS
+        self._is_told_unseen = False
 
     def __repr__(self) -> str:
         return f"RemoteModel({self.name})"
@@ -209,6 +210,15 @@ class RemoteModel:
         """What the prompt cost; where the server counted, also what a picture does."""
         if counted is None:
             return before
+        if prompt.is_unseen(counted) and not self._is_told_unseen:
+            self._is_told_unseen = True
+            log.warning(
+                "model %s: the server counted %d tokens for a question with %d pictures, so its model does not seem to "
+                "see: it answers from times and notes alone; give it a model that sees",
+                self.name,
+                counted,
+                prompt.num_pictures,
+            )
         if prompt.num_pictures:
             text_tokens = prompt.num_tokens(0)
             self._picture_tokens = max(1, -(-max(0, counted - text_tokens // 2) // prompt.num_pictures))
@@ -218,7 +228,7 @@ class RemoteModel:
         """A server that came back may be another one."""
         if self._connection.num_ups != self._learned_from:
             if self._learned_from:
-                self._manners = Manners()
+                self._manners, self._is_told_unseen = Manners(), False
             self._learned_from = self._connection.num_ups
 
     def _learn(self, fault: RemoteFault, prompt: RemotePrompt) -> bool:

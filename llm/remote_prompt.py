@@ -16,6 +16,8 @@ REMOTE_SYSTEM = (
 REMOTE_NOTE = "What does this picture show? One sentence of at most 20 words."
 CHARACTERS_PER_TOKEN = 3
 """Of an estimate: fewer than English has, so that it is rather too high."""
+_MOST_CHARACTERS_PER_TOKEN, _LEAST_PICTURE_TOKENS = 5, 32
+"""No tokenizer packs captions closer; no model that sees takes so few for a picture: the leanest has twice as many."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class RemotePrompt:
     def num_tokens(self, picture_tokens: int) -> int:
         """About as many tokens as it has."""
         return self.num_characters // CHARACTERS_PER_TOKEN + self.num_pictures * picture_tokens + 16
+
+    def is_unseen(self, counted_tokens: int) -> bool:
+        """True where a server counted so few tokens that its model cannot have been shown the pictures."""
+        text_tokens = self.num_characters / _MOST_CHARACTERS_PER_TOKEN
+        return self.num_pictures > 0 and counted_tokens < text_tokens + self.num_pictures * _LEAST_PICTURE_TOKENS
 
 
 def remote_prompt(

@@ -213,6 +213,21 @@ async def test_what_is_asked_for_is_greedy_counted_and_about_the_pictures(make: 
     assert (model.budget.num_calls, model.budget.num_tokens) == (1, 703)
 
 
+async def test_a_server_that_counts_no_tokens_for_pictures_is_told_once(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text model that drops them without a word."""
+    of = evidence(8)
+    async with stand_in(says("I see.", usage=(300, 3)), says("I see.", usage=(300, 3))) as server:
+        model = make(server.address())
+        assert [await said(model, of=of), await said(model, of=of)] == ["I see.", "I see."]
+    assert caplog.text.count("counted 300 tokens for a question with 8 pictures") == 1
+    caplog.clear()
+    async with stand_in(says("I see.", usage=(300 + 8 * 64, 3))) as server:
+        assert await said(make(server.address()), of=of) == "I see."
+    assert "counted" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [
