@@ -3,7 +3,8 @@
 It knows no camera, no model, no network and no event loop.
 """
 
-from memory.archive import Archive, EncoderKind
+from memory.archive import Archive
+from memory.archive_reader import ArchiveReader, EncoderKind
 from memory.consolidation import Appended, Consolidator
 from memory.errors import ArchiveError, DamagedArchiveError, NewerArchiveError
 from memory.gaps import Gap, GapLog
@@ -21,6 +22,7 @@ __all__ = [
     "Appended",
     "Archive",
     "ArchiveError",
+    "ArchiveReader",
     "Consolidated",
     "Consolidator",
     "DamagedArchiveError",

@@ -1,20 +1,20 @@
-"""The archive: moments on disk, written as they are consolidated and read back at the next start.
+"""The archive: moments on disk, written as they are consolidated.
 
 One thread uses it at a time. It knows no camera but by name, no model but by its encoder's identity, and no event loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.archive_file import ArchiveFile, told
-from memory.moment import KeptMoment, Moment
+from memory.archive_file import FILE_NAME, ArchiveFile, told
+from memory.archive_reader import ArchiveReader, EncoderKind
+from memory.moment import Moment
 from memory.quantised import QuantisedTokens
 from memory.retention import Coming, Retention, give_back, make_room, used_bytes
 from memory.slot import cut_note
@@ -28,15 +28,6 @@ _ROW_BYTES = 400
 
 
 @dataclass(frozen=True)
-class EncoderKind:
-    """Whose tokens: moments of another encoder stay, but their tokens cannot be read."""
-
-    identity: str
-    num_tokens: int
-    width: int
-
-
-@dataclass(frozen=True)
 class _Anchor:
     """The newest moment of a camera: what comes next is compared with its tokens, as units float32 [N, W]."""
 
@@ -46,7 +37,7 @@ class _Anchor:
     units: NDArray[np.float32]
 
 
-class Archive:
+class Archive(ArchiveReader):
     """Moments in `folder`/archive.db, within `retention`.
 
     Raises:
@@ -55,27 +46,15 @@ class Archive:
 
     def __init__(self, folder: Path, *, encoder: EncoderKind, retention: Retention | None = None) -> None:
         self.retention = retention or Retention()
-        self._encoder = encoder
+        self._path, self._encoder = folder / FILE_NAME, encoder
         self._file = ArchiveFile(folder)
+        self._connection = self._file.connection
         self._anchors: dict[str, _Anchor] = {}
         try:
             self._encoder_id = self._known_encoder()
         except BaseException:
             self._file.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Archive({self.path})"
-
-    @property
-    def path(self) -> Path:
-        return self._file.path
 
     @property
     def used_bytes(self) -> int:
@@ -117,32 +96,6 @@ class Archive:
             connection.execute(
                 "UPDATE moments SET note = ? WHERE id = ? AND note = ''", (cut_note(note).decode("utf-8"), moment_id)
             )
-
-    def newest(self, camera: str, *, most: int, until_seconds: float) -> Iterator[KeptMoment]:
-        """Of the moments that had ended by then the newest `most`, oldest first."""
-        with told(self.path):
-            rows = self._file.connection.execute(
-                """
-                SELECT m.*, t.scales, t.levels FROM (
-                    SELECT m.id, m.start_seconds, m.end_seconds, m.weight, m.gap_before, m.note FROM moments m
-                    WHERE m.camera_id = (SELECT id FROM cameras WHERE name = ?) AND m.end_seconds <= ?
-                    ORDER BY m.start_seconds DESC, m.id DESC LIMIT ?
-                ) m LEFT JOIN tokens t ON t.moment_id = m.id AND t.encoder_id = ? ORDER BY m.start_seconds, m.id
-                """,
-                (camera, until_seconds, most, self._encoder_id),
-            )
-            for moment_id, start_seconds, end_seconds, weight, gap_before, note, scales, levels in rows:
-                yield KeptMoment(
-                    moment_id, start_seconds, end_seconds, weight, bool(gap_before), note, self._tokens(scales, levels)
-                )
-
-    def picture(self, moment_id: int) -> bytes:
-        """Its JPEG; b"" where it has none or is no more."""
-        with told(self.path):
-            found = self._file.connection.execute(
-                "SELECT jpeg FROM pictures WHERE moment_id = ?", (moment_id,)
-            ).fetchone()
-        return b"" if found is None else bytes(found[0])
 
     def _known_encoder(self) -> int:
         row = (self._encoder.identity, self._encoder.num_tokens, self._encoder.width)
@@ -189,14 +142,6 @@ class Archive:
         if moment.picture:
             connection.execute("INSERT INTO pictures (moment_id, jpeg) VALUES (?, ?)", (moment_id, moment.picture))
         return int(moment_id or 0)
-
-    def _tokens(self, scales: bytes | None, levels: bytes | None) -> QuantisedTokens | None:
-        if scales is None or levels is None:
-            return None
-        shape = self._encoder.num_tokens, self._encoder.width
-        return QuantisedTokens(
-            np.frombuffer(levels, np.int8).reshape(shape), np.frombuffer(scales, np.float32).reshape(shape[0])
-        )
 
 
 def _units(tokens: QuantisedTokens) -> NDArray[np.float32]:

@@ -144,17 +144,8 @@ class ArchiveFile:
             return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (owner,) = connection.execute("PRAGMA application_id").fetchone()
-        (num_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if num_tables and owner != APPLICATION_ID:
-            raise ArchiveError(f"{self.path} is a database of another program; give another archive.path")
-        if version > len(_MIGRATIONS):
-            raise NewerArchiveError(
-                f"the archive {self.path} was written by a newer Longwatch (version {version}, this one knows "
-                f"{len(_MIGRATIONS)}); update Longwatch, or give another archive.path"
-            )
-        if not num_tables:
+        version, has_tables = _check_version(connection, self.path)
+        if not has_tables:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before there are tables
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # no transaction is lost by kill -9, few by a power cut
@@ -165,6 +156,42 @@ class ArchiveFile:
                 f"BEGIN IMMEDIATE; {_MIGRATIONS[number]} PRAGMA application_id = {APPLICATION_ID}; "
                 f"PRAGMA user_version = {number + 1}; COMMIT;"
             )
+
+
+def open_to_read(folder: Path) -> sqlite3.Connection:
+    """A connection that can write nothing, beside the agent that may be writing. Raises: ArchiveError and its kinds."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise ArchiveError(f"there is no archive in {folder}; give the archive.path of an agent")
+    with told(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
+    """(version, whether there are tables yet). Raises: ArchiveError, NewerArchiveError."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    (num_tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if num_tables and owner != APPLICATION_ID:
+        raise ArchiveError(f"{path} is a database of another program; give another archive.path")
+    if version > len(_MIGRATIONS):
+        raise NewerArchiveError(
+            f"the archive {path} was written by a newer Longwatch (version {version}, this one knows "
+            f"{len(_MIGRATIONS)}); update Longwatch, or give another archive.path"
+        )
+    return version, num_tables > 0
 
 
 def set_aside(folder: Path) -> Path:
