@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -21,6 +23,7 @@ from typer.core import TyperGroup
 
 from streamer.allocator import share_one_heap
 from streamer.console import make_console
+from streamer.times import TIMES, parse_time
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
@@ -140,6 +143,29 @@ def watch(
 
 
 @app.command()
+def ask(
+    camera: Annotated[str, typer.Argument(help="A camera's name in the settings; without them, camera1, camera2 ...")],
+    question: Annotated[str, typer.Argument(help="In plain words.")],
+    archive: Annotated[Path, typer.Option(help="The folder that is archive.path in an agent's settings.")],
+    at: Annotated[str | None, typer.Option(help=f"Ask as if it were then: {TIMES}.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only of what was seen since then.")] = None,
+    until: Annotated[str | None, typer.Option(help="And until then.")] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Ask about a time that an agent's archive has kept, whether the agent runs or not."""
+    if at is not None and (since is not None or until is not None):
+        raise typer.BadParameter("give either --at or --since and --until")
+    now_seconds = time.time()
+    typed = {"until": at or until, "since": since}
+    try:
+        times = {name: parse_time(text, now_seconds=now_seconds) for name, text in typed.items() if text is not None}
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    _ask_archive(archive.expanduser(), camera, question, times, model=model or "bundled", as_json=as_json)
+
+
+@app.command()
 def check(
     source: Sources = None,
     config: Config = None,
@@ -206,6 +232,36 @@ def _watch(
         except ModelError as error:
             _fail(error)
     raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
+
+
+def _ask_archive(
+    folder: Path, camera: str, question: str, times: dict[str, float], *, model: str, as_json: bool
+) -> None:
+    with _errors.status("loading the model") as status:
+        from memory.archive_file import open_to_read
+        from memory.errors import ArchiveError
+        from streamer.agent import load_model
+        from streamer.archived import Span, ask_archive
+        from streamer.errors import LongwatchError
+        from streamer.fetch_bar import fetch_bar
+        from streamer.terminal import Terminal, evidence_text
+
+        try:
+            span = Span(times.get("until", time.time()), times.get("since", -math.inf))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        try:
+            open_to_read(folder).close()
+            loaded = load_model(model, bar=fetch_bar(_errors, status))
+            answer = _run(ask_archive(loaded, folder, camera, question, span))
+        except (ArchiveError, LongwatchError) as error:
+            _fail(error)
+    if as_json:
+        sys.stdout.write(json.dumps(answer.to_json(), ensure_ascii=False) + "\n")
+        return
+    out = Terminal().out
+    out.print(answer.answer)
+    out.print(evidence_text(answer))
 
 
 def _fail(error: Exception | str) -> NoReturn:

@@ -114,8 +114,9 @@ class Archiving:
         def counted() -> Iterator[KeptMoment]:
             nonlocal num_read
             for moment in archive.newest(name, most=most, until_seconds=now_seconds):
-                num_read += moment.tokens is not None
-                yield moment
+                if moment.end_seconds <= now_seconds:  # else the clock was set back
+                    num_read += moment.tokens is not None
+                    yield moment
 
         try:
             for slot_id, moment_id in memory.restore(camera, counted()).items():

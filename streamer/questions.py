@@ -57,7 +57,8 @@ class Answer:
     """Of a remote model: what it has cost by now."""
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object for `--json`; evidence as tier, span and weight; `usage` only of a remote model."""
+        """One flat object for `--json`; evidence as tier, span and weight, of the archive also the id of its picture;
+        `usage` only of a remote model."""
         usage = {} if self.usage is None else {"usage": asdict(self.usage)}
         return {
             "camera": self.camera,
@@ -71,6 +72,7 @@ class Answer:
                     "start_seconds": round(slot.start_seconds, 3),
                     "end_seconds": round(slot.end_seconds, 3),
                     "weight": slot.weight,
+                    **({"moment_id": slot.slot_id} if slot.tier == "archive" else {}),
                 }
                 for slot in self.evidence
             ],

@@ -184,8 +184,10 @@ def evidence_text(answer: Answer) -> Text:
     slots = answer.evidence
     first, last = slots[0].start_seconds, slots[-1].end_seconds
     frames = sum(slot.weight for slot in slots)
+    begun, ended = datetime.fromtimestamp(first), datetime.fromtimestamp(last)
+    day = "" if ended.date() == datetime.now().date() else f"{begun:%Y-%m-%d} "
     return Text(
-        f"  {datetime.fromtimestamp(first):%H:%M:%S} to {datetime.fromtimestamp(last):%H:%M:%S}, {frames} frames in "
+        f"  {day}{begun:%H:%M:%S} to {ended:%H:%M:%S}, {frames} frames in "
         f"{len(slots)} slots; newest {answer.frame_age_seconds:.1f} s old; first word after "
         f"{answer.latency.first_token_seconds:.2f} s",
         style="dim",

@@ -1,0 +1,37 @@
+"""A time as people write it on a command line, in their own time zone, to UTC seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:\s+ago)?", re.IGNORECASE)
+_EPOCH = re.compile(r"\d{9,11}(\.\d+)?")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+TIMES = '14:05, "2026-11-22 14:05", 2h (ago), or seconds since 1970'
+
+
+def parse_time(text: str, *, now_seconds: float) -> float:
+    """A clock time is the last one that has been: at 9:00, "14:05" is yesterday's.
+
+    Raises: ValueError, one line that says what can be written.
+    """
+    typed = text.strip()
+    if ago := _AGO.fullmatch(typed):
+        return now_seconds - float(ago[1]) * _UNITS[ago[2].lower()]
+    if _EPOCH.fullmatch(typed):
+        return float(typed)
+    try:
+        if _CLOCK.fullmatch(typed):
+            return _last(typed, now_seconds)
+        return datetime.fromisoformat(typed).timestamp()
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time; write {TIMES}") from error
+
+
+def _last(clock: str, now_seconds: float) -> float:
+    now = datetime.fromtimestamp(now_seconds)
+    hour, minute, *second = (int(part) for part in clock.split(":"))
+    today = now.replace(hour=hour, minute=minute, second=second[0] if second else 0, microsecond=0)
+    return (today if today.timestamp() <= now_seconds else today - timedelta(days=1)).timestamp()

@@ -1,0 +1,144 @@
+"""What was kept on disk is asked about as if it were then."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+
+from memory import Archive, EncoderKind
+from streamer.archived import Span, ask_archive, recall_archived
+from streamer.errors import QuestionError
+from streamer.yard.exam import memory_for
+from streamer.yard.render import render
+from streamer.yard.world import World
+from tests.conftest import REPO
+
+START, SECONDS, EVERY_SECONDS = 1_795_350_000.0, 1800, 4
+QUESTION = "Is the gate open?"
+
+
+def kind_of(model) -> EncoderKind:
+    return EncoderKind(model.encoder.identity, model.encoder.num_tokens, model.encoder.width)
+
+
+@pytest.fixture(scope="module")
+def kept(bundled, tmp_path_factory):
+    """Half an hour of a lively yard, with a gap of a minute; (folder, world)."""
+    folder, world, memory = tmp_path_factory.mktemp("kept"), World(7, lively=True), memory_for(bundled)
+    times = [START + k for k in range(0, SECONDS, EVERY_SECONDS) if not 900 <= k < 960]
+    with Archive(folder, encoder=kind_of(bundled)) as archive:
+        for first in range(0, len(times), 16):
+            part = times[first : first + 16]
+            tokens = bundled.encoder.encode([render(world.state_at(each)) for each in part])
+            for time_seconds, frame in zip(part, tokens, strict=True):
+                gap = START + 900 if time_seconds == START + 960 else None
+                memory.push(
+                    0, frame, time_seconds=time_seconds, picture=b"jpeg %d" % time_seconds, gap_start_seconds=gap
+                )
+            for _, moments in memory.moments(memory.consolidate([part[-1]], flush=True)):
+                archive.add("yard", moments, now_seconds=part[-1])
+    return folder, world
+
+
+async def test_a_question_about_then_is_answered_from_then(bundled, kept):
+    folder, world = kept
+    answers = {}
+    for after in range(300, SECONDS, 150):
+        answer = await ask_archive(bundled, folder, "yard", QUESTION, Span(START + after))
+        answers[after] = answer.answer.endswith("open."), world.state_at(START + after).gate_open
+        assert answer.asked_at_seconds == START + after
+        assert {slot.tier for slot in answer.evidence} == {"archive"}
+        assert answer.evidence[-1].start_seconds <= START + after
+        assert answer.frame_age_seconds <= EVERY_SECONDS + 1
+    right = sum(told == true for told, true in answers.values())
+    assert right >= len(answers) - 1, answers
+
+
+def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pictures(bundled, kept):
+    folder, _ = kept
+    first = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 1500)).evidence
+    recall_archived(bundled, folder, "yard", "Was there a car?", Span(START + 600))
+    again = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 1500)).evidence
+    assert first.slots == again.slots
+    assert first.tokens.equal(again.tokens)
+    assert all(later.start_seconds >= earlier.end_seconds for earlier, later in pairwise(first.slots))
+    assert [(gap.start_seconds, gap.end_seconds) for gap in first.gaps] == [
+        (pytest.approx(START + 900, abs=5), START + 960)
+    ]
+    with Archive(folder, encoder=kind_of(bundled)) as archive:
+        assert [archive.picture(slot.slot_id) for slot in first.slots] == [slot.picture for slot in first.slots]
+    assert all(slot.picture for slot in first.slots)
+
+
+def test_a_span_has_nothing_from_before_it(bundled, kept):
+    folder, _ = kept
+    evidence = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 700, START + 400)).evidence
+    assert evidence.slots[0].end_seconds >= START + 400
+    assert evidence.slots[0].start_seconds >= START + 300
+    assert evidence.slots[-1].end_seconds <= START + 700
+
+
+async def test_a_time_when_the_camera_was_lost_is_told(bundled, kept):
+    folder, _ = kept
+    answer = await ask_archive(bundled, folder, "yard", QUESTION, Span(START + 950))
+    assert answer.answer.startswith("(The newest picture of then is ")
+    assert answer.frame_age_seconds > 45
+
+
+@pytest.mark.parametrize(
+    ("camera", "after", "message"),
+    [
+        ("street", 100, "the archive knows no camera 'street'; it has: yard"),
+        ("yard", -100, "the archive has nothing of yard from then; it goes from 20"),
+    ],
+)
+async def test_what_was_not_kept_fails_with_what_there_is(bundled, kept, camera, after, message):
+    folder, _ = kept
+    with pytest.raises(QuestionError, match=message):
+        await ask_archive(bundled, folder, camera, QUESTION, Span(START + after))
+
+
+async def test_no_archive_fails(bundled, tmp_path):
+    with pytest.raises(QuestionError, match="there is no archive in"):
+        await ask_archive(bundled, tmp_path, "yard", QUESTION, Span(START))
+
+
+async def test_an_empty_question_fails(bundled, kept):
+    with pytest.raises(QuestionError, match="the question is empty"):
+        await ask_archive(bundled, kept[0], "yard", "  ", Span(START))
+
+
+def test_a_span_that_ends_before_it_begins_fails():
+    with pytest.raises(ValueError, match="--until is before --since"):
+        Span(1.0, 2.0)
+
+
+def run(*args: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "run_stream.py", "ask", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=REPO)
+
+
+def test_the_command_line_asks_the_archive(kept):
+    folder, _ = kept
+    done = run("yard", QUESTION, "--archive", folder, "--at", START + 600, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["answer"].startswith("The gate is ")
+    assert all(slot["tier"] == "archive" and slot["moment_id"] > 0 for slot in answer["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (("--at", "noon"), 2, "is no time; write"),
+        (("--at", "14:05", "--since", "13:00"), 2, "give either --at or"),
+        (("--at", "1h"), 1, "error: there is no archive in"),
+    ],
+)
+def test_a_wrong_call_fails_in_one_line(tmp_path, options, status, message):
+    done = run("yard", QUESTION, "--archive", tmp_path, *options)
+    assert done.returncode == status
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr

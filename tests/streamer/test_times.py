@@ -1,0 +1,40 @@
+"""Times as people write them."""
+
+from datetime import datetime
+
+import pytest
+
+from streamer.times import parse_time
+
+NOW = datetime(2026, 11, 22, 9, 0, 0).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("8:59", datetime(2026, 11, 22, 8, 59)),
+        ("09:00", datetime(2026, 11, 22, 9, 0)),
+        ("14:05", datetime(2026, 11, 21, 14, 5)),
+        ("14:05:30", datetime(2026, 11, 21, 14, 5, 30)),
+        ("2026-11-20 14:05", datetime(2026, 11, 20, 14, 5)),
+        ("2026-11-20T14:05:07", datetime(2026, 11, 20, 14, 5, 7)),
+        ("2026-11-20", datetime(2026, 11, 20)),
+        (" 2h ", datetime(2026, 11, 22, 7, 0)),
+        ("90 min ago", datetime(2026, 11, 22, 7, 30)),
+        ("30m", datetime(2026, 11, 22, 8, 30)),
+        ("1.5d", datetime(2026, 11, 20, 21, 0)),
+        ("45s", datetime(2026, 11, 22, 8, 59, 15)),
+    ],
+)
+def test_what_is_typed_is_a_time(text, meant):
+    assert parse_time(text, now_seconds=NOW) == meant.timestamp()
+
+
+def test_seconds_since_1970_are_taken_as_they_are():
+    assert parse_time("1795350000.5", now_seconds=NOW) == 1795350000.5
+
+
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "12:61", "2026-13-01", "5", "3 weeks", "14.05"])
+def test_what_is_no_time_fails_with_what_can_be_written(text):
+    with pytest.raises(ValueError, match=r"is no time; write 14:05, "):
+        parse_time(text, now_seconds=NOW)
