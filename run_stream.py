@@ -23,7 +23,8 @@ from typer.core import TyperGroup
 
 from streamer.allocator import share_one_heap
 from streamer.console import make_console
-from streamer.times import TIMES, parse_time
+from streamer.time_phrases import find_span
+from streamer.times import TIMES, Span, parse_time
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
@@ -153,16 +154,22 @@ def ask(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about a time that an agent's archive has kept, whether the agent runs or not."""
+    """Ask about a time that an agent's archive has kept, whether the agent runs or not.
+
+    Without --at, --since and --until its own words are read: yesterday at three, between 9 and 10, 2 hours ago.
+    """
     if at is not None and (since is not None or until is not None):
         raise typer.BadParameter("give either --at or --since and --until")
     now_seconds = time.time()
     typed = {"until": at or until, "since": since}
     try:
         times = {name: parse_time(text, now_seconds=now_seconds) for name, text in typed.items() if text is not None}
+        span = Span(times.get("until", now_seconds), times.get("since", -math.inf))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    _ask_archive(archive.expanduser(), camera, question, times, model=model or "bundled", as_json=as_json)
+    if not times and (asked := find_span(question, now_seconds=now_seconds)) is not None:
+        question, span = asked
+    _ask_archive(archive.expanduser(), camera, question, span, model=model or "bundled", as_json=as_json)
 
 
 @app.command()
@@ -234,22 +241,16 @@ def _watch(
     raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
 
 
-def _ask_archive(
-    folder: Path, camera: str, question: str, times: dict[str, float], *, model: str, as_json: bool
-) -> None:
+def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model: str, as_json: bool) -> None:
     with _errors.status("loading the model") as status:
         from memory.archive_file import open_to_read
         from memory.errors import ArchiveError
         from streamer.agent import load_model
-        from streamer.archived import Span, ask_archive
+        from streamer.archived import ask_archive
         from streamer.errors import LongwatchError
         from streamer.fetch_bar import fetch_bar
         from streamer.terminal import Terminal, evidence_text
 
-        try:
-            span = Span(times.get("until", time.time()), times.get("since", -math.inf))
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
         try:
             open_to_read(folder).close()
             loaded = load_model(model, bar=fetch_bar(_errors, status))

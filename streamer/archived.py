@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from streamer.device import DeviceThread, Priority
 from streamer.errors import QuestionError
 from streamer.questions import ANSWER_TOKENS, Answer, Latency
 from streamer.steps import each_piece
+from streamer.times import Span
 
 MOST_MOMENTS = 512
 """So many moments before the time that is asked about are looked at: a question about a year ago takes no longer than
@@ -32,21 +32,6 @@ class Archived(NamedTuple):
 
     camera: str
     evidence: Evidence
-
-
-@dataclass(frozen=True)
-class Span:
-    """What is asked about: what was kept from `since_seconds` on, seen from `until_seconds`.
-
-    Raises: ValueError where it ends before it begins.
-    """
-
-    until_seconds: float
-    since_seconds: float = -math.inf
-
-    def __post_init__(self) -> None:
-        if self.until_seconds <= self.since_seconds:
-            raise ValueError("--until is before --since; a span ends after it begins")
 
 
 async def ask_archive(model: LanguageModel, folder: Path, camera: str, question: str, span: Span) -> Answer:

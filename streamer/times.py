@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -10,6 +12,21 @@ _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:\s+ago)?", re.IGNORECASE)
 _EPOCH = re.compile(r"\d{9,11}(\.\d+)?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 TIMES = '14:05, "2026-11-22 14:05", 2h (ago), or seconds since 1970'
+
+
+@dataclass(frozen=True)
+class Span:
+    """What is asked about: what was kept from `since_seconds` on, seen from `until_seconds`.
+
+    Raises: ValueError where it ends before it begins.
+    """
+
+    until_seconds: float
+    since_seconds: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if self.until_seconds <= self.since_seconds:
+            raise ValueError("--until is before --since; a span ends after it begins")
 
 
 def parse_time(text: str, *, now_seconds: float) -> float:

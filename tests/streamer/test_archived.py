@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+import time
 from itertools import pairwise
 
 import pytest
 
 from memory import Archive, EncoderKind
-from streamer.archived import Span, ask_archive, recall_archived
+from streamer.archived import ask_archive, recall_archived
 from streamer.errors import QuestionError
+from streamer.times import Span
 from streamer.yard.exam import memory_for
 from streamer.yard.render import render
 from streamer.yard.world import World
@@ -127,6 +129,14 @@ def test_the_command_line_asks_the_archive(kept):
     answer = json.loads(done.stdout)
     assert answer["answer"].startswith("The gate is ")
     assert all(slot["tier"] == "archive" and slot["moment_id"] > 0 for slot in answer["evidence"])
+
+
+def test_the_words_of_a_question_say_when(kept):
+    done = run("yard", "Is the gate open 30 minutes ago?", "--archive", kept[0], "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["question"] == QUESTION
+    assert abs(answer["asked_at_seconds"] - (time.time() - 1800)) < 120
 
 
 @pytest.mark.parametrize(
