@@ -246,7 +246,7 @@ def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model:
         from memory.archive_file import open_to_read
         from memory.errors import ArchiveError
         from streamer.agent import load_model
-        from streamer.archived import ask_archive
+        from streamer.ask import ask_archive
         from streamer.errors import LongwatchError
         from streamer.fetch_bar import fetch_bar
         from streamer.terminal import Terminal, evidence_text

@@ -17,6 +17,7 @@ from llm.budget import Limits
 from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
 from memory import EncoderKind, Memory, MemoryFill
+from streamer.archived import MAX_EVIDENCE_SLOTS
 from streamer.archiving import Archiving
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_EVIDENCE_SLOTS = 64
-"""Slots of the evidence buffer; a model whose budget holds more reads these many."""
 REMOTE_PAUSES = partial(Backoff, first_seconds=0.5, cap_seconds=30.0)
 """Between two tries to reach a remote model."""
 
@@ -179,7 +178,14 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
             memory=memory,
             archiving=archiving,
         )
-        questions = Questions(cameras, device=device, model=model, memory=memory, num_encoded=perceive.num_encoded)
+        questions = Questions(
+            cameras,
+            device=device,
+            model=model,
+            memory=memory,
+            num_encoded=perceive.num_encoded,
+            archive=None if settings.archive is None else settings.archive.path.expanduser(),
+        )
         jobs = {
             "perceive": perceive.run(),
             "consolidate": remember.consolidate_for_ever(),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from llm.base import LanguageModel, Remote, Usage
 from llm.errors import LanguageModelError
 from llm.prompt import MAX_QUESTION_CHARACTERS, STALE_SECONDS
-from memory import Evidence, EvidenceSlot, Memory
+from memory import ArchiveError, Evidence, EvidenceSlot, Memory, Reach
+from streamer.archived import foreword, recall_archived
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.errors import BusyError, NotReadyError, QuestionError
 from streamer.steps import each_piece
+from streamer.time_phrases import find_span
+from streamer.times import Span
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +32,8 @@ MAX_WAITING = 8
 MAX_PIECES_WAITING = 128
 """Pieces that wait for a reader; a reader that lets more pile up is dropped, the answer is finished without it."""
 ANSWER_TOKENS = 96
+OVER_SECONDS = 60.0
+"""What is longer ago is asked of the archive, where there is one."""
 _WITHDRAWN = "the question was withdrawn"
 _STOPPED = "the agent stopped before the answer was whole"
 
@@ -157,7 +164,10 @@ class Asked:
 
 
 class Questions:
-    """Answers one question at a time while the cameras go on."""
+    """Answers one question at a time while the cameras go on.
+
+    archive  the folder of the agent's archive: a question whose words name an earlier time is answered from it
+    """
 
     def __init__(
         self,
@@ -167,8 +177,10 @@ class Questions:
         model: LanguageModel,
         memory: Memory,
         num_encoded: Sequence[int],
+        archive: Path | None = None,
     ) -> None:
         self._cameras = cameras
+        self._archive = archive
         self._device = device
         self._model = model
         self._memory = memory
@@ -243,12 +255,13 @@ class Questions:
     async def _answer_whole(self, asked: Asked) -> Answer:
         watched = self._cameras[asked.camera]
         queue_seconds = time.monotonic() - asked.asked_monotonic_seconds
-        evidence = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
-        is_current = watched.state.status == "live" or not watched.live
+        put, evidence, is_then = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
+        is_current = is_then or watched.state.status == "live" or not watched.live
         steps = self._model.answer(
-            evidence, asked.question, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
+            evidence, put, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
         )
-        text = self._foreword(watched, evidence, is_current=is_current)
+        text = foreword(evidence) if is_then else self._staleness(watched, evidence, is_current=is_current)
+        text += self._strangeness(watched)
         asked.say(text)
         first_token_seconds = 0.0
         async with aclosing(each_piece(steps, device=self._device, priority=Priority.ANSWER)) as pieces:
@@ -278,22 +291,47 @@ class Questions:
             usage=self._model.usage if isinstance(self._model, Remote) else None,
         )
 
-    def _freeze(self, asked: Asked) -> Evidence:
+    def _freeze(self, asked: Asked) -> tuple[str, Evidence, bool]:
+        """On the device thread: the question to put, what it is answered from, and whether that is of an earlier time.
+
+        Raises: QuestionError where the archive has nothing of that time.
+        """
         watched = self._cameras[asked.camera]
         now_seconds = watched.now_seconds()
         reach = self._memory.reach(asked.camera, now_seconds=now_seconds)
+        found = find_span(asked.question, now_seconds=now_seconds) if self._archive and watched.live else None
+        if self._archive is not None and found is not None and _is_for_archive(found.span, reach):
+            try:
+                archived = recall_archived(self._model, self._archive, watched.name, found.question, found.span)
+            except ArchiveError as error:
+                raise QuestionError(str(error)) from error
+            return found.question, archived.evidence, True
         max_slots = self._model.max_slots(asked.question, camera=watched.name, reach=reach)
-        return self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots)
+        return (
+            asked.question,
+            self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots),
+            False,
+        )
 
-    def _foreword(self, camera: Camera, evidence: Evidence, *, is_current: bool) -> str:
-        """What is said before any model's words: that the picture is old, that the model knows another world."""
-        said = ""
+    def _staleness(self, camera: Camera, evidence: Evidence, *, is_current: bool) -> str:
         age_seconds = evidence.frame_age_seconds or 0.0
         if age_seconds > STALE_SECONDS or not is_current:
-            said += f"(The newest picture is {age_seconds:.0f} s old, {_state(camera)}: this is not now.) "
+            return f"(The newest picture is {age_seconds:.0f} s old, {_state(camera)}: this is not now.) "
+        return ""
+
+    def _strangeness(self, camera: Camera) -> str:
         if self._model.knows_only is not None and self._model.knows_only != camera.settings.kind:
-            said += "(The bundled model knows only the built-in yard; about this camera it can but guess.) "
-        return said
+            return "(The bundled model knows only the built-in yard; about this camera it can but guess.) "
+        return ""
+
+
+def _is_for_archive(span: Span, reach: Reach) -> bool:
+    """A moment that is over, which memory has merged; or a span that begins before all that memory has.
+
+    What goes on until now is memory's own, and so is what it has whole.
+    """
+    is_over = span.until_seconds < reach.now_seconds - OVER_SECONDS
+    return is_over and (math.isinf(span.since_seconds) or span.since_seconds < reach.since_seconds)
 
 
 def _state(camera: Camera) -> str:

@@ -17,7 +17,8 @@ from benchmarks.models.plain import generate
 from llm.huggingface import HuggingFaceModel
 from llm.prompt import conversation
 from memory import Evidence, EvidenceSlot, Memory
-from streamer.agent import MAX_EVIDENCE_SLOTS, run_agent
+from streamer.agent import run_agent
+from streamer.archived import MAX_EVIDENCE_SLOTS
 from streamer.settings import Settings
 from streamer.yard.render import render
 from streamer.yard.world import World

@@ -9,8 +9,11 @@ from itertools import pairwise
 import pytest
 
 from memory import Archive, EncoderKind
-from streamer.archived import ask_archive, recall_archived
+from streamer.agent import run_agent
+from streamer.archived import recall_archived
+from streamer.ask import ask_archive
 from streamer.errors import QuestionError
+from streamer.settings import Settings
 from streamer.times import Span
 from streamer.yard.exam import memory_for
 from streamer.yard.render import render
@@ -115,6 +118,31 @@ async def test_an_empty_question_fails(bundled, kept):
 def test_a_span_that_ends_before_it_begins_fails():
     with pytest.raises(ValueError, match="--until is before --since"):
         Span(1.0, 2.0)
+
+
+async def test_a_running_agent_answers_about_then_from_its_archive(bundled, tmp_path):
+    """Two hours ago is before all that its memory has; now is as ever, and in between is nothing."""
+    then, world = time.time() - 2 * 3600, World(7, lively=True)
+    (tokens,) = bundled.encoder.encode([render(world.state_at(then))])
+    memory = memory_for(bundled)
+    memory.push(0, tokens, time_seconds=then - 5, picture=b"jpeg")
+    memory.extend(0, start_seconds=then - 4, end_seconds=then + 20, num_frames=50)
+    with Archive(tmp_path, encoder=kind_of(bundled)) as archive:
+        for _, moments in memory.moments(memory.consolidate([then + 20], flush=True)):
+            archive.add("yard", moments, now_seconds=then)
+    settings = Settings.model_validate(
+        {"cameras": {"yard": {"url": "demo://yard?lively=1", "fps": 4}}, "archive": {"path": tmp_path}}
+    )
+    async with run_agent(settings, bundled) as agent:
+        assert await agent.wait_for_frame(0, timeout_seconds=15)
+        about_then = await agent.ask(0, "Was the gate open 2 hours ago?").answer()
+        about_now = await agent.ask(0, QUESTION).answer()
+        with pytest.raises(QuestionError, match="the archive has nothing of yard from then"):
+            await agent.ask(0, "Was the gate open three days ago?").answer()
+    assert [(slot.tier, slot.picture) for slot in about_then.evidence] == [("archive", b"jpeg")]
+    assert about_then.frame_age_seconds < 10
+    assert about_then.answer.startswith("The gate is ") or about_then.answer.startswith(("Yes", "No"))
+    assert about_now.evidence[-1].tier == "ring"
 
 
 def run(*args: object) -> subprocess.CompletedProcess[str]:
