@@ -160,16 +160,31 @@ def ask(
     """
     if at is not None and (since is not None or until is not None):
         raise typer.BadParameter("give either --at or --since and --until")
-    now_seconds = time.time()
-    typed = {"until": at or until, "since": since}
-    try:
-        times = {name: parse_time(text, now_seconds=now_seconds) for name, text in typed.items() if text is not None}
-        span = Span(times.get("until", now_seconds), times.get("since", -math.inf))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if not times and (asked := find_span(question, now_seconds=now_seconds)) is not None:
+    span = _span(since, at or until)
+    if at is since is until is None and (asked := find_span(question, now_seconds=time.time())) is not None:
         question, span = asked
     _ask_archive(archive.expanduser(), camera, question, span, model=model or "bundled", as_json=as_json)
+
+
+@app.command()
+def export(
+    camera: Annotated[str, typer.Argument(help="A camera's name in the settings.")],
+    archive: Annotated[Path, typer.Option(help="The folder that is archive.path in an agent's settings.")],
+    since: Annotated[str | None, typer.Option(help=f"From then on: {TIMES}.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until then.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="A folder for the JPEGs; else they stand in the lines.")] = None,
+) -> None:
+    """Write what an agent's archive has kept as JSON Lines on standard output."""
+    from streamer.export import ExportError, export_lines
+
+    span = _span(since, until)
+    try:
+        for line in export_lines(archive.expanduser(), camera, span, pictures=pictures):
+            sys.stdout.write(line + "\n")
+    except ExportError as error:
+        _fail(error)
+    except BrokenPipeError as error:  # a reader that has enough
+        raise typer.Exit(0) from error
 
 
 @app.command()
@@ -239,6 +254,15 @@ def _watch(
         except ModelError as error:
             _fail(error)
     raise typer.Exit(_run(watch_all(settings, model, Plan(questions, for_seconds), Terminal(as_json=as_json))))
+
+
+def _span(since: str | None, until: str | None) -> Span:
+    now_seconds = time.time()
+    try:
+        first, last = (None if text is None else parse_time(text, now_seconds=now_seconds) for text in (since, until))
+        return Span(now_seconds if last is None else last, -math.inf if first is None else first)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model: str, as_json: bool) -> None:
