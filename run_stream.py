@@ -101,6 +101,8 @@ class Bits(StrEnum):
 Quantize = Annotated[
     Bits | None, typer.Option(help="The language model's weights in fewer bits: an NVIDIA GPU and bitsandbytes.")
 ]
+Archive = Annotated[Path, typer.Option(help="The folder that is archive.path in an agent's settings.")]
+_ARCHIVE = Path("~/.local/share/longwatch")
 Ask = Annotated[list[str] | None, typer.Option(help="A question; may be given several times.")]
 For = Annotated[float | None, typer.Option("--for", min=0.0, help="Seconds of the camera's clock to watch for.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per answer on standard output, nothing else.")]
@@ -147,35 +149,40 @@ def watch(
 def ask(
     camera: Annotated[str, typer.Argument(help="A camera's name in the settings; without them, camera1, camera2 ...")],
     question: Annotated[str, typer.Argument(help="In plain words.")],
-    archive: Annotated[Path, typer.Option(help="The folder that is archive.path in an agent's settings.")],
+    archive: Archive = _ARCHIVE,
     at: Annotated[str | None, typer.Option(help=f"Ask as if it were then: {TIMES}.")] = None,
     since: Annotated[str | None, typer.Option(help="Only of what was seen since then.")] = None,
     until: Annotated[str | None, typer.Option(help="And until then.")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Ask about a time that an agent's archive has kept, whether the agent runs or not.
+    """Ask the agent that keeps this archive; where none runs, the archive itself, about what it has kept.
 
     Without --at, --since and --until its own words are read: yesterday at three, between 9 and 10, 2 hours ago.
+    With --model that model answers, not the agent's.
     """
     if at is not None and (since is not None or until is not None):
         raise typer.BadParameter("give either --at or --since and --until")
+    folder, is_timed = archive.expanduser(), not at is since is until is None
     span = _span(since, at or until)
-    if at is since is until is None and (asked := find_span(question, now_seconds=time.time())) is not None:
+    if model is None and _ask_agent(folder, camera, question, span if is_timed else None, as_json=as_json):
+        return
+    if not is_timed and (asked := find_span(question, now_seconds=time.time())) is not None:
         question, span = asked
-    _ask_archive(archive.expanduser(), camera, question, span, model=model or "bundled", as_json=as_json)
+    _ask_archive(folder, camera, question, span, model=model or "bundled", as_json=as_json)
 
 
 @app.command()
 def export(
     camera: Annotated[str, typer.Argument(help="A camera's name in the settings.")],
-    archive: Annotated[Path, typer.Option(help="The folder that is archive.path in an agent's settings.")],
+    archive: Archive = _ARCHIVE,
     since: Annotated[str | None, typer.Option(help=f"From then on: {TIMES}.")] = None,
     until: Annotated[str | None, typer.Option(help="Until then.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="A folder for the JPEGs; else they stand in the lines.")] = None,
 ) -> None:
     """Write what an agent's archive has kept as JSON Lines on standard output."""
-    from streamer.export import ExportError, export_lines
+    from streamer.errors import ExportError
+    from streamer.export import export_lines
 
     span = _span(since, until)
     try:
@@ -263,6 +270,34 @@ def _span(since: str | None, until: str | None) -> Span:
         return Span(now_seconds if last is None else last, -math.inf if first is None else first)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _ask_agent(folder: Path, camera: str, question: str, span: Span | None, *, as_json: bool) -> bool:
+    """False where none runs."""
+    if not (folder / "agent.sock").exists():  # nothing heavy is loaded then
+        return False
+    from streamer.ask import ask_agent
+    from streamer.errors import QuestionError
+    from streamer.terminal import Terminal, evidence_of_json
+
+    out = Terminal(as_json=as_json).out
+
+    def say(piece: str) -> None:
+        if not as_json:
+            out.print(piece, end="")
+
+    try:
+        answer = _run(ask_agent(folder, camera, question, span, say=say))
+    except QuestionError as error:
+        _fail(error)
+    if answer is None:
+        return False
+    if as_json:
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    else:
+        out.print()
+        out.print(evidence_of_json(answer))
+    return True
 
 
 def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model: str, as_json: bool) -> None:

@@ -22,12 +22,14 @@ from streamer.archiving import Archiving
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread, Priority
-from streamer.errors import ModelError
+from streamer.errors import ModelError, QuestionError
+from streamer.local_server import serve
 from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
 from streamer.secret import redact
 from streamer.settings import BudgetSettings, PatienceSettings, Quantize, Settings
+from streamer.times import Span
 
 if TYPE_CHECKING:
     from llm.fetching import Bar
@@ -82,9 +84,16 @@ class Agent:
         """What a remote model has cost by now; None of one that runs here."""
         return None if self._remote is None else self._remote.usage
 
-    def ask(self, camera: int, question: str) -> Asked:
-        """Put a question about a camera. Raises: QuestionError and its kinds, at once."""
-        return self._questions.ask(camera, question)
+    def ask(self, camera: int, question: str, *, span: Span | None = None) -> Asked:
+        """Put a question about a camera, now or of the archive's `span`. Raises: QuestionError and its kinds."""
+        return self._questions.ask(camera, question, span=span)
+
+    def ask_by_name(self, name: str, question: str, span: Span | None = None) -> Asked:
+        """The same of a camera by its name. Raises: QuestionError and its kinds, at once."""
+        names = [camera.name for camera in self.cameras]
+        if name not in names:
+            raise QuestionError(f"there is no camera {name!r}; the agent watches {', '.join(names)}")
+        return self.ask(names.index(name), question, span=span)
 
     def is_over(self, camera: int) -> bool:
         """True once a finite source has ended and its last frame is in memory."""
@@ -196,13 +205,14 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
             jobs["remote model"] = model.keep_connected()
         if archiving is not None:
             jobs["archive"] = archiving.run()
+        agent = Agent(cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model)
+        if settings.archive is not None:
+            jobs["local server"] = serve(settings.archive.path.expanduser(), agent.ask_by_name)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
                 try:
-                    yield Agent(
-                        cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model
-                    )
+                    yield agent
                 finally:
                     for task in tasks:
                         task.cancel()

@@ -4,6 +4,7 @@ LongwatchError                 the message is for a person: what, where (secrets
 ├── SettingsError              the configuration cannot be used
 ├── CameraError(code, ...)     a camera gives no pictures; `code` says why
 ├── ModelError                 a model cannot be loaded or fails
+├── ExportError                an archive cannot be written out
 └── QuestionError              a question gets no answer
     ├── BusyError              too many questions wait already
     └── NotReadyError          the camera has not given a frame yet
@@ -15,6 +16,7 @@ __all__ = [
     "BusyError",
     "CameraError",
     "CameraErrorCode",
+    "ExportError",
     "LongwatchError",
     "ModelError",
     "NotReadyError",
@@ -54,6 +56,10 @@ class CameraError(LongwatchError):
 
 class ModelError(LongwatchError):
     """A model cannot be loaded, or failed while it worked."""
+
+
+class ExportError(LongwatchError):
+    """Nothing is there to be exported, or its pictures cannot be written."""
 
 
 class QuestionError(LongwatchError):

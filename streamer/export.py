@@ -9,15 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from memory import ArchiveError, ArchiveReader, EncoderKind
-from streamer.errors import LongwatchError
+from streamer.errors import ExportError
 from streamer.times import Span
 
 _NO_ENCODER = EncoderKind("", 1, 1)
 _MOST = 1 << 62
-
-
-class ExportError(LongwatchError):
-    """Nothing is there to be exported, or its pictures cannot be written."""
 
 
 def export_lines(folder: Path, camera: str, span: Span, *, pictures: Path | None = None) -> Iterator[str]:

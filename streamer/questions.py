@@ -101,6 +101,8 @@ class Asked:
     camera: int
     question: str
     asked_at_seconds: float
+    span: Span | None = None
+    """Of the archive, where the one who asks says when; else the question's own words may."""
     asked_monotonic_seconds: float = field(default_factory=time.monotonic)
     is_cancelled: bool = False
     is_dropped: bool = False
@@ -189,8 +191,9 @@ class Questions:
         self._has_waiting = asyncio.Event()
         self._is_closed = False
 
-    def ask(self, camera: int, question: str) -> Asked:
-        """Put a question into the queue; it is answered from what memory holds when its turn comes.
+    def ask(self, camera: int, question: str, *, span: Span | None = None) -> Asked:
+        """Put a question into the queue; it is answered from what memory holds when its turn comes, or the archive of
+        `span`.
 
         Raises: QuestionError (empty, too long, or the agent stops), NotReadyError (no frame yet), BusyError
             (`MAX_WAITING` wait already).
@@ -215,7 +218,9 @@ class Questions:
             withdrawn.end(QuestionError(_WITHDRAWN))
         if len(self._waiting) >= MAX_WAITING:
             raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment")
-        asked = Asked(camera, question, watched.now_seconds())
+        if span is not None and self._archive is None:
+            raise QuestionError("the agent keeps no archive; it needs archive: in its settings to be asked about then")
+        asked = Asked(camera, question, watched.now_seconds(), span)
         self._waiting.append(asked)
         self._has_waiting.set()
         return asked
@@ -299,19 +304,28 @@ class Questions:
         watched = self._cameras[asked.camera]
         now_seconds = watched.now_seconds()
         reach = self._memory.reach(asked.camera, now_seconds=now_seconds)
-        found = find_span(asked.question, now_seconds=now_seconds) if self._archive and watched.live else None
-        if self._archive is not None and found is not None and _is_for_archive(found.span, reach):
+        put, span = self._put(asked, watched, reach)
+        if self._archive is not None and span is not None:
             try:
-                archived = recall_archived(self._model, self._archive, watched.name, found.question, found.span)
+                archived = recall_archived(self._model, self._archive, watched.name, put, span)
             except ArchiveError as error:
                 raise QuestionError(str(error)) from error
-            return found.question, archived.evidence, True
+            return put, archived.evidence, True
         max_slots = self._model.max_slots(asked.question, camera=watched.name, reach=reach)
         return (
             asked.question,
             self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots),
             False,
         )
+
+    def _put(self, asked: Asked, watched: Camera, reach: Reach) -> tuple[str, Span | None]:
+        """The question to put, and the span of the archive that it is about; None where memory answers."""
+        if asked.span is not None or self._archive is None or not watched.live:
+            return asked.question, asked.span
+        found = find_span(asked.question, now_seconds=reach.now_seconds)
+        if found is None or not _is_for_archive(found.span, reach):
+            return asked.question, None
+        return found
 
     def _staleness(self, camera: Camera, evidence: Evidence, *, is_current: bool) -> str:
         age_seconds = evidence.frame_age_seconds or 0.0

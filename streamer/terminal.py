@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from rich.box import HORIZONTALS
 from rich.live import Live
@@ -181,15 +182,20 @@ def _camera_text(report: CameraReport, nbytes: int) -> Text:
 
 def evidence_text(answer: Answer) -> Text:
     """One dim line: from when to when, how many slots, how old the newest frame was, how long it took."""
-    slots = answer.evidence
-    first, last = slots[0].start_seconds, slots[-1].end_seconds
-    frames = sum(slot.weight for slot in slots)
-    begun, ended = datetime.fromtimestamp(first), datetime.fromtimestamp(last)
+    return evidence_of_json(answer.to_json())
+
+
+def evidence_of_json(answer: dict[str, Any]) -> Text:
+    """The same of an answer that came from a running agent."""
+    slots = answer["evidence"]
+    begun, ended = (
+        datetime.fromtimestamp(seconds) for seconds in (slots[0]["start_seconds"], slots[-1]["end_seconds"])
+    )
     day = "" if ended.date() == datetime.now().date() else f"{begun:%Y-%m-%d} "
     return Text(
-        f"  {day}{begun:%H:%M:%S} to {ended:%H:%M:%S}, {frames} frames in "
-        f"{len(slots)} slots; newest {answer.frame_age_seconds:.1f} s old; first word after "
-        f"{answer.latency.first_token_seconds:.2f} s",
+        f"  {day}{begun:%H:%M:%S} to {ended:%H:%M:%S}, {sum(slot['weight'] for slot in slots)} frames in "
+        f"{len(slots)} slots; newest {answer['frame_age_seconds']:.1f} s old; first word after "
+        f"{answer['latency']['first_token_seconds']:.2f} s",
         style="dim",
     )
 

@@ -8,7 +8,8 @@ from base64 import b64decode
 import pytest
 
 from memory import Archive
-from streamer.export import ExportError, export_lines
+from streamer.errors import ExportError
+from streamer.export import export_lines
 from streamer.times import Span
 from tests.conftest import REPO
 from tests.memory.moments import ENCODER, START, moment

@@ -1,0 +1,140 @@
+"""A running agent is asked from another terminal, and none who asks badly disturbs it."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from streamer.agent import run_agent
+from streamer.ask import ask_agent
+from streamer.errors import QuestionError
+from streamer.local_server import MAX_CLIENTS, REQUEST_BYTES, SOCKET_NAME, serve
+from streamer.questions import Asked
+from streamer.settings import Settings
+from streamer.times import Span
+from tests.conftest import REPO
+
+QUESTION = "Is the gate open?"
+
+
+@pytest.fixture
+def folder():
+    """A short path: a socket's name has at most 107 bytes."""
+    with tempfile.TemporaryDirectory() as path:
+        yield Path(path)
+
+
+def settings_of(folder) -> Settings:
+    return Settings.model_validate(
+        {"cameras": {"yard": {"url": "demo://yard?lively=1", "fps": 2}}, "archive": {"path": folder}}
+    )
+
+
+async def sent(folder, line: bytes) -> dict:
+    """What a client that is none of ours gets."""
+    reader, writer = await asyncio.open_unix_connection(folder / SOCKET_NAME)
+    writer.write(line)
+    answer = json.loads((await reader.read()).splitlines()[-1])
+    writer.close()
+    return answer
+
+
+async def test_an_agent_is_asked_from_another_terminal(bundled, folder):
+    async with run_agent(settings_of(folder), bundled) as agent:
+        assert await agent.wait_for_frame(0, timeout_seconds=15)
+        assert (folder / SOCKET_NAME).stat().st_mode & 0o777 == 0o600
+        said: list[str] = []
+        answer = await ask_agent(folder, "yard", QUESTION, None, say=said.append)
+        assert answer["answer"] == "".join(said).strip()
+        assert answer["answer"].startswith("The gate is ")
+        assert answer["evidence"][-1]["tier"] == "ring"
+        with pytest.raises(QuestionError, match="no camera 'street'; the agent watches yard"):
+            await ask_agent(folder, "street", QUESTION, None, say=said.append)
+        with pytest.raises(QuestionError, match=r"nothing of yard from then|archive is empty|knows no camera"):
+            await ask_agent(folder, "yard", QUESTION, Span(1_000_000.0), say=said.append)
+        command = [sys.executable, "run_stream.py", "ask", "yard", QUESTION, "--archive", str(folder), "--json"]
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=120, check=False, cwd=REPO
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["evidence"][-1]["tier"] == "ring"
+    assert not (folder / SOCKET_NAME).exists()
+    assert await ask_agent(folder, "yard", QUESTION, None, say=print) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"no json\n",
+        b"[1]\n",
+        b'{"camera": "yard"}\n',
+        b'{"camera": "yard", "question": 5}\n',
+        b'{"camera": "yard", "question": "?", "until": "noon"}\n',
+        b'{"camera": "yard", "question": "?", "until": 1, "since": 2}\n',
+        b"\xff\xfe\n",
+        b"x" * (2 * REQUEST_BYTES) + b"\n",
+    ],
+)
+async def test_what_is_no_request_is_told_so(folder, line):
+    async with serving(folder, _never):
+        assert await sent(folder, line) == {"error": "expected one line of JSON with camera and question"}
+
+
+async def test_more_clients_than_can_be_served_are_told(folder):
+    async with serving(folder, _never):
+        idle = [await asyncio.open_unix_connection(folder / SOCKET_NAME) for _ in range(MAX_CLIENTS)]
+        await asyncio.sleep(0.1)
+        told = await sent(folder, b"")
+        assert told["error"].startswith(f"{MAX_CLIENTS} others are asking already")
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_a_socket_that_was_left_behind_is_taken_over_and_one_in_use_is_not(folder, caplog):
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(folder / SOCKET_NAME))
+    left.close()
+    async with serving(folder, _never):
+        assert "error" in await sent(folder, b"\n")
+        await asyncio.wait_for(serve(folder, _never), timeout=5)
+        assert "another agent is asked there" in caplog.text
+        assert "error" in await sent(folder, b"\n")
+
+
+async def test_a_path_that_is_too_long_is_told_and_nothing_else(tmp_path, caplog):
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    await asyncio.wait_for(serve(folder, _never), timeout=5)
+    assert "cannot be asked from another terminal" in caplog.text
+
+
+def _never(*asked: object) -> Asked:
+    raise AssertionError(f"it was asked: {asked}")
+
+
+@asynccontextmanager
+async def serving(folder, ask):
+    """Until it listens; then it is taken down."""
+    task = asyncio.ensure_future(serve(folder, ask))
+    async with asyncio.timeout(5):
+        while not await _listens(folder):  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _listens(folder) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(folder / SOCKET_NAME)
+    except OSError:
+        return False
+    writer.close()
+    return True
