@@ -276,11 +276,11 @@ def _ask_agent(folder: Path, camera: str, question: str, span: Span | None, *, a
     """False where none runs."""
     if not (folder / "agent.sock").exists():  # nothing heavy is loaded then
         return False
-    from streamer.ask import ask_agent
+    from streamer.client import ask_agent
     from streamer.errors import QuestionError
-    from streamer.terminal import Terminal, evidence_of_json
+    from streamer.evidence_line import evidence_of_json
 
-    out = Terminal(as_json=as_json).out
+    out = make_console()
 
     def say(piece: str) -> None:
         if not as_json:

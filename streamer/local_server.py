@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from streamer.client import SOCKET_NAME
 from streamer.errors import LongwatchError, QuestionError
 from streamer.questions import Asked
 from streamer.times import Span
 
 log = logging.getLogger(__name__)
 
-SOCKET_NAME = "agent.sock"
 MAX_CLIENTS = 16
 """At once; one more is told that the agent is busy."""
 REQUEST_BYTES = 8 * 1024

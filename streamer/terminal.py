@@ -7,8 +7,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any
 
 from rich.box import HORIZONTALS
 from rich.live import Live
@@ -20,6 +18,7 @@ from streamer.agent import Agent, CameraReport
 from streamer.check import CheckReport
 from streamer.console import make_console
 from streamer.errors import LongwatchError
+from streamer.evidence_line import evidence_of_json
 from streamer.questions import Answer, Asked
 
 REFRESH_SECONDS = 0.5
@@ -183,21 +182,6 @@ def _camera_text(report: CameraReport, nbytes: int) -> Text:
 def evidence_text(answer: Answer) -> Text:
     """One dim line: from when to when, how many slots, how old the newest frame was, how long it took."""
     return evidence_of_json(answer.to_json())
-
-
-def evidence_of_json(answer: dict[str, Any]) -> Text:
-    """The same of an answer that came from a running agent."""
-    slots = answer["evidence"]
-    begun, ended = (
-        datetime.fromtimestamp(seconds) for seconds in (slots[0]["start_seconds"], slots[-1]["end_seconds"])
-    )
-    day = "" if ended.date() == datetime.now().date() else f"{begun:%Y-%m-%d} "
-    return Text(
-        f"  {day}{begun:%H:%M:%S} to {ended:%H:%M:%S}, {sum(slot['weight'] for slot in slots)} frames in "
-        f"{len(slots)} slots; newest {answer['frame_age_seconds']:.1f} s old; first word after "
-        f"{answer['latency']['first_token_seconds']:.2f} s",
-        style="dim",
-    )
 
 
 def check_table(reports: Sequence[CheckReport]) -> Table:

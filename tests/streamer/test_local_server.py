@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from streamer.agent import run_agent
-from streamer.ask import ask_agent
+from streamer.client import SOCKET_NAME, ask_agent
 from streamer.errors import QuestionError
-from streamer.local_server import MAX_CLIENTS, REQUEST_BYTES, SOCKET_NAME, serve
+from streamer.local_server import MAX_CLIENTS, REQUEST_BYTES, serve
 from streamer.questions import Asked
 from streamer.settings import Settings
 from streamer.times import Span
@@ -106,6 +106,15 @@ async def test_a_socket_that_was_left_behind_is_taken_over_and_one_in_use_is_not
         await asyncio.wait_for(serve(folder, _never), timeout=5)
         assert "another agent is asked there" in caplog.text
         assert "error" in await sent(folder, b"\n")
+
+
+def test_who_asks_waits_for_no_model_library():
+    loaded = "import sys, run_stream, streamer.client, streamer.evidence_line; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60, cwd=REPO, check=True
+    )
+    assert "streamer.client" in done.stdout.split()
+    assert not {"torch", "transformers", "av", "cv2"} & set(done.stdout.split())
 
 
 async def test_a_path_that_is_too_long_is_told_and_nothing_else(tmp_path, caplog):
