@@ -52,7 +52,12 @@ class Archiving:
 
     def __init__(self, settings: ArchiveSettings, cameras: Sequence[str], encoder: EncoderKind) -> None:
         self._folder = Path(settings.path).expanduser()
-        self._retention = Retention(settings.keep_days * _DAY_SECONDS, int(settings.keep_gigabytes * _GIGABYTE))
+        each = settings.keep_gigabytes_per_camera
+        self._retention = Retention(
+            settings.keep_days * _DAY_SECONDS,
+            int(settings.keep_gigabytes * _GIGABYTE),
+            None if each is None else int(each * _GIGABYTE),
+        )
         self._cameras = list(cameras)
         self._encoder = encoder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")

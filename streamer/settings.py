@@ -159,11 +159,12 @@ class MqttSettings(_Strict):
 
 
 class ArchiveSettings(_Strict):
-    """Where moments are kept on disk, for how long, and how much of it; `path` is a folder."""
+    """Where moments are kept on disk, for how long, and how much of all cameras and of each; `path` is a folder."""
 
     path: Path = Path("~/.local/share/longwatch")
     keep_days: Annotated[float, Field(gt=0)] = 30.0
     keep_gigabytes: Annotated[float, Field(ge=0.1)] = 20.0
+    keep_gigabytes_per_camera: Annotated[float, Field(gt=0)] | None = None
 
 
 class SummarySettings(_Strict):

@@ -155,6 +155,13 @@ async def test_what_waits_too_long_is_lost_and_counted(tmp_path, caplog):
     assert "were not written before the end" in caplog.text
 
 
+async def test_one_camera_keeps_no_more_than_its_share(tmp_path):
+    settings = ArchiveSettings(path=tmp_path, keep_gigabytes_per_camera=0.001)
+    async with Archiving(settings, ["yard"], ENCODER) as archiving:
+        archiving.put([(0, [moment(number, picture=bytes(50_000)) for number in range(40)])], [0.0])
+    assert 15 <= len(kept(tmp_path)) <= 19
+
+
 async def test_memory_is_not_touched_where_nothing_was_kept(tmp_path):
     memory = Memory(1, num_tokens=4, width=8, max_slots=8)
     async with archiving_to(tmp_path) as archiving:
