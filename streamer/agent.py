@@ -17,13 +17,13 @@ from llm.budget import Limits
 from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
 from memory import EncoderKind, Memory, MemoryFill
-from streamer.archived import MAX_EVIDENCE_SLOTS
 from streamer.archiving import Archiving
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread, Priority
 from streamer.errors import ModelError, QuestionError
 from streamer.local_server import serve
+from streamer.model_memory import memory_of
 from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
@@ -163,15 +163,7 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
     Order: device thread, archive, cameras, then the named tasks. Raises what a task raises, in an ExceptionGroup.
     """
     arrived = asyncio.Event()
-    memory = Memory(
-        len(settings.cameras),
-        num_tokens=model.encoder.num_tokens,
-        width=model.encoder.width,
-        similarity_width=model.encoder.similarity_width,
-        max_slots=MAX_EVIDENCE_SLOTS,
-        dtype=model.dtype,
-        device=model.device,
-    )
+    memory = memory_of(model, num_cameras=len(settings.cameras))
     async with (
         DeviceThread() as device,
         _archiving(settings, model, memory, device) as archiving,

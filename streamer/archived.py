@@ -12,10 +12,9 @@ from llm.base import LanguageModel
 from llm.prompt import STALE_SECONDS
 from memory import ArchiveReader, EncoderKind, Evidence, EvidenceSlot, KeptMoment, Memory
 from streamer.errors import QuestionError
+from streamer.model_memory import memory_of
 from streamer.times import Span
 
-MAX_EVIDENCE_SLOTS = 64
-"""Slots of the evidence buffer; a model whose budget holds more reads these many."""
 MOST_MOMENTS = 512
 """So many moments before the time that is asked about are looked at: a question about a year ago takes no longer than
 one about yesterday."""
@@ -34,15 +33,7 @@ def recall_archived(model: LanguageModel, folder: Path, camera: str, question: s
     Raises: ArchiveError; QuestionError where it has nothing of that camera and time.
     """
     encoder = model.encoder
-    memory = Memory(
-        1,
-        num_tokens=encoder.num_tokens,
-        width=encoder.width,
-        similarity_width=encoder.similarity_width,
-        max_slots=MAX_EVIDENCE_SLOTS,
-        dtype=model.dtype,
-        device=model.device,
-    )
+    memory = memory_of(model)
     kind = EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)
     with ArchiveReader(folder, encoder=kind) as archive:
         kept = list(

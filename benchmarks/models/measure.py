@@ -18,7 +18,7 @@ from llm.huggingface import HuggingFaceModel
 from llm.prompt import conversation
 from memory import Evidence, EvidenceSlot, Memory
 from streamer.agent import run_agent
-from streamer.archived import MAX_EVIDENCE_SLOTS
+from streamer.model_memory import memory_of
 from streamer.settings import Settings
 from streamer.yard.render import render
 from streamer.yard.world import World
@@ -74,17 +74,8 @@ def encoding(model: HuggingFaceModel) -> dict[str, Any]:
 
 def filled(model: HuggingFaceModel, num_slots: int) -> Memory:
     """A memory whose long-term part has `num_slots`: of noise, since how like they are costs nothing."""
-    encoder = model.encoder
-    memory = Memory(
-        1,
-        num_tokens=encoder.num_tokens,
-        width=encoder.width,
-        similarity_width=encoder.similarity_width,
-        max_slots=MAX_EVIDENCE_SLOTS,
-        dtype=model.dtype,
-        device=model.device,
-    )
-    (seen,) = encoder.encode(pictures(1))
+    memory = memory_of(model)
+    (seen,) = model.encoder.encode(pictures(1))
     generator = torch.Generator(device=model.device).manual_seed(1)
     now_seconds = NOON_SECONDS
     while memory.fill(0).long_term_slots < num_slots:
