@@ -333,18 +333,11 @@ def _dot(left, right, width):
 
 
 @_jit
-def _square_and_dot(before, token, width):
-    """The square of `token`, and its dot with the one before: in one loop, each number is loaded once."""
-    square = dot = np.float32(0.0)
-    for d in range(width):
-        square += token[d] * token[d]
-        dot += before[d] * token[d]
-    return square, dot
-
-
-@_jit
 def _square_and_dots(before, mean, after, width):
-    """As `_square_and_dot`, with both neighbours."""
+    """The square of `mean` and its dots with both neighbours: in one loop, each number is loaded once.
+
+    Also where one of the dots is not needed: another loop would add in another order, and equals would not tie.
+    """
     square = dot_before = dot_after = np.float32(0.0)
     for d in range(width):
         square += mean[d] * mean[d]
@@ -378,9 +371,9 @@ def merge_by_neighbours(tokens, weights, barriers, width, halving, out, out_weig
     similarities = np.full(num_slots, _BARRIER)
     num_nonfinite, has_huge = 0, False
     for t in range(num_slots):
-        is_suspect, total, earlier = False, 0.0, max(0, t - 1)
+        is_suspect, total, earlier, later = False, 0.0, max(0, t - 1), min(t + 1, num_slots - 1)
         for n in range(num_tokens):
-            square, dot = _square_and_dot(tokens[earlier, n], tokens[t, n], width)
+            square, dot, _ = _square_and_dots(tokens[earlier, n], tokens[t, n], tokens[later, n], width)
             own = _inverse_norm(square)
             total += _cosine(dot, inverse[earlier, n] if t > 0 else own, own)
             inverse[t, n] = own
