@@ -53,6 +53,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_capture
 	$(BIN)/python -m benchmarks.bench_preprocessing
 	$(BIN)/python -m benchmarks.bench_crash
+	$(BIN)/python -m benchmarks.bench_archive
 	$(BIN)/python -m benchmarks.readme_table
 
 clean:
