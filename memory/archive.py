@@ -6,6 +6,7 @@ One thread uses it at a time. It knows no camera but by name, no model but by it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,14 +48,12 @@ class Archive(ArchiveReader):
     def __init__(self, folder: Path, *, encoder: EncoderKind, retention: Retention | None = None) -> None:
         self.retention = retention or Retention()
         self._path, self._encoder = folder / FILE_NAME, encoder
-        self._file = ArchiveFile(folder)
-        self._connection = self._file.connection
         self._anchors: dict[str, _Anchor] = {}
-        try:
+        with ExitStack() as opened:
+            self._file = opened.enter_context(ArchiveFile(folder))
+            self._connection = self._file.connection
             self._encoder_id = self._known_encoder()
-        except BaseException:
-            self._file.close()
-            raise
+            opened.pop_all()
 
     @property
     def used_bytes(self) -> int:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -86,12 +86,11 @@ class ArchiveFile:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
-        self._lock = _locked(folder)
-        try:
+        with ExitStack() as opened:
+            self._lock = _locked(folder)
+            opened.callback(os.close, self._lock)
             self.connection = self._open()
-        except BaseException:
-            os.close(self._lock)
-            raise
+            opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -122,23 +121,18 @@ class ArchiveFile:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
-            except BaseException:
+                self.connection.execute("COMMIT")
+            finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-                raise
-            self.connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
         with told(self.path):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
+            with ExitStack() as opened:
+                connection = opened.enter_context(closing(_connect(str(self.path))))
                 self._migrate(connection)
-            except BaseException:
-                connection.close()
-                raise
+                opened.pop_all()
             found = self.path.stat()
             self._inode = (found.st_dev, found.st_ino)
             return connection
@@ -163,20 +157,18 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     path = folder / FILE_NAME
     if not path.is_file():
         raise ArchiveError(f"there is no archive in {folder}; give the archive.path of an agent")
-    with told(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
-            uri=True,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+    with told(path), ExitStack() as opened:
+        connection = opened.enter_context(closing(_connect(f"{path.absolute().as_uri()}?mode=ro")))
+        _check_version(connection, path)
+        opened.pop_all()
         return connection
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    """Transactions are ours to begin; the threads that use it take turns."""
+    return sqlite3.connect(
+        name, uri=name.startswith("file:"), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:

@@ -205,10 +205,11 @@ class Memory:
         for slot_id, moment_id in moment_ids.items():
             self.set_picture(camera, slot_id, picture(moment_id))
         before_seconds = old[-1].end_seconds if old else None
-        for moment in new:
+        nexts = [*(moment.start_seconds for moment in new[1:]), now_seconds]
+        for moment, next_seconds in zip(new, nexts, strict=True):
             tokens = moment.tokens
             assert tokens is not None
-            end_seconds = max(moment.start_seconds, min(moment.end_seconds, now_seconds))
+            end_seconds = max(moment.start_seconds, min(moment.end_seconds, next_seconds))  # a clock may be set back
             self.push(
                 camera,
                 torch.from_numpy(tokens.restored()),

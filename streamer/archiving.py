@@ -50,7 +50,15 @@ class Archiving:
     Counted: `num_written` moments, `num_lost` that could not wait any longer for a disk that took nothing.
     """
 
-    def __init__(self, settings: ArchiveSettings, cameras: Sequence[str], encoder: EncoderKind) -> None:
+    def __init__(
+        self,
+        settings: ArchiveSettings,
+        cameras: Sequence[str],
+        encoder: EncoderKind,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._retry_seconds = retry_seconds
         self._folder = Path(settings.path).expanduser()
         each = settings.keep_gigabytes_per_camera
         self._retention = Retention(
@@ -104,7 +112,7 @@ class Archiving:
             await self._has_waiting.wait()
             self._has_waiting.clear()
             if not await self._write_all():
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
                 self._has_waiting.set()
 
     def restore(self, memory: Memory, camera: int, *, now_seconds: float) -> int:

@@ -7,7 +7,6 @@ import time
 
 from memory import Archive, EncoderKind, Memory
 from memory.archive_file import FILE_NAME
-from streamer import archiving as archiving_module
 from streamer.agent import run_agent
 from streamer.archiving import MAX_WAITING, Archiving
 from streamer.settings import ArchiveSettings, Settings
@@ -22,7 +21,7 @@ def kept(folder, encoder=ENCODER, camera="yard"):
 
 
 def archiving_to(folder) -> Archiving:
-    return Archiving(ArchiveSettings(path=folder), ["yard"], ENCODER)
+    return Archiving(ArchiveSettings(path=folder), ["yard"], ENCODER, retry_seconds=0.05)
 
 
 async def until_written(archiving: Archiving, count: int) -> None:
@@ -83,8 +82,7 @@ async def test_what_waits_at_the_end_is_written_once(tmp_path):
     assert [each.start_seconds for each in kept(tmp_path)] == [moment(number).start_seconds for number in range(30)]
 
 
-async def test_a_disk_that_takes_nothing_is_told_once_and_tried_again(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(archiving_module, "RETRY_SECONDS", 0.05)
+async def test_a_disk_that_takes_nothing_is_told_once_and_tried_again(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="streamer.archiving")
     folder = tmp_path / "archive"
     folder.write_text("in the way")
@@ -101,8 +99,7 @@ async def test_a_disk_that_takes_nothing_is_told_once_and_tried_again(tmp_path, 
     assert len(kept(folder)) == 1
 
 
-async def test_a_deleted_archive_is_begun_anew(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(archiving_module, "RETRY_SECONDS", 0.05)
+async def test_a_deleted_archive_is_begun_anew(tmp_path, caplog):
     folder = tmp_path / "archive"
     async with archiving_to(folder) as archiving:
         task = asyncio.ensure_future(archiving.run())
