@@ -6,6 +6,7 @@ eyes once and then lived again and again, as fast as it goes.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,10 @@ from rich.progress import Progress
 from torch import Tensor
 
 from benchmarks.harness import bundled, environment, write_result
-from memory import Archive, EncoderKind
+from memory import Archive
 from streamer.archived import recall_archived
+from streamer.device import DeviceThread
+from streamer.model_memory import kind_of
 from streamer.picture import encode_jpeg
 from streamer.times import Span
 from streamer.yard.exam import memory_for
@@ -97,9 +100,8 @@ def see(day_seconds: float, *, on_frame: Any = lambda: None) -> Seen:
 def live(folder: Path, seen: Seen, *, days: int) -> Iterator[dict[str, Any]]:
     """Day after day into one memory and one archive; after each of `MARKS` what it took, after the others nothing."""
     model = bundled()
-    memory, encoder = memory_for(model), model.encoder
-    kind = EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)
-    with Archive(folder, encoder=kind) as archive:
+    memory = memory_for(model)
+    with Archive(folder, encoder=kind_of(model)) as archive:
         writes: list[float] = []
         for day in range(days):
             for number, (offset, row) in enumerate(zip(seen.seconds, seen.rows, strict=True)):
@@ -118,14 +120,20 @@ def live(folder: Path, seen: Seen, *, days: int) -> Iterator[dict[str, Any]]:
             yield {"day": day + 1, **_mark(archive, folder, writes, now)} if day + 1 in MARKS else {}
 
 
-def _mark(archive: Archive, folder: Path, writes: list[float], now_seconds: float) -> dict[str, Any]:
-    recalls = []
+async def _recalls(folder: Path, now_seconds: float) -> list[float]:
+    """Seconds of each."""
     rng = np.random.default_rng(SEED)
-    for _ in range(NUM_RECALLS):
-        at = float(rng.uniform(MIDNIGHT + 60, now_seconds))
-        began = time.perf_counter()
-        recall_archived(bundled(), folder, "yard", QUESTION, Span(at))
-        recalls.append(time.perf_counter() - began)
+    seconds = []
+    async with DeviceThread() as device:
+        for at in rng.uniform(MIDNIGHT + 60, now_seconds, NUM_RECALLS):
+            began = time.perf_counter()
+            await recall_archived(bundled(), device, folder, "yard", QUESTION, Span(float(at)))
+            seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def _mark(archive: Archive, folder: Path, writes: list[float], now_seconds: float) -> dict[str, Any]:
+    recalls = asyncio.run(_recalls(folder, now_seconds))
     with_log = sum(path.stat().st_size for path in folder.iterdir())
     return {
         "used_bytes": archive.used_bytes,

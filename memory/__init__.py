@@ -10,10 +10,11 @@ from memory.errors import ArchiveError, DamagedArchiveError, NewerArchiveError
 from memory.gaps import Gap, GapLog
 from memory.long_term import LongTermMemory, LongTermView
 from memory.memory import Memory, MemoryFill, Reach
-from memory.moment import KeptMoment, Moment
+from memory.moment import Chosen, KeptMoment, Moment
 from memory.policy import Policy, PolicyName, policy_of
 from memory.quantised import QuantisedTokens, quantise
 from memory.recall import Evidence, EvidenceBuffer, EvidenceSlot, recall
+from memory.recall_kept import recall_kept
 from memory.retention import Retention
 from memory.ring import DueRun, RingView, ShortTermMemory
 from memory.similarity_merge import Consolidated, consolidate
@@ -23,6 +24,7 @@ __all__ = [
     "Archive",
     "ArchiveError",
     "ArchiveReader",
+    "Chosen",
     "Consolidated",
     "Consolidator",
     "DamagedArchiveError",
@@ -51,4 +53,5 @@ __all__ = [
     "policy_of",
     "quantise",
     "recall",
+    "recall_kept",
 ]

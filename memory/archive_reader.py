@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from memory.archive_file import FILE_NAME, open_to_read, told
-from memory.moment import KeptMoment
+from memory.gaps import Gap
+from memory.moment import Chosen, KeptMoment
+from memory.note_words import words_to_match
 from memory.quantised import QuantisedTokens
+
+MATCHED_SHARE = 4
+"""At most one in so many of the moments that are chosen is chosen for the words of its note."""
+_TELLS_NOTHING = -0.1
+"""A rank (FTS5's bm25, the lower the better) of what most notes say."""
+_MOST_LISTED = 100_000
+"""Of a span, the newest: months of a busy camera."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +77,91 @@ class ArchiveReader:
         self, camera: str, *, most: int, until_seconds: float, since_seconds: float = -math.inf
     ) -> Iterator[KeptMoment]:
         """Of the moments that had begun by then, and ended since then, the newest `most`, oldest first."""
-        kind = self._encoder
         with told(self.path):
-            rows = self._connection.execute(
+            yield from self._read(
                 """
-                SELECT m.*, t.scales, t.levels FROM (
-                    SELECT m.id, m.start_seconds, m.end_seconds, m.weight, m.gap_before, m.note FROM moments m
-                    WHERE m.camera_id = (SELECT id FROM cameras WHERE name = ?) AND m.start_seconds <= ?
-                    AND m.end_seconds >= ?
-                    ORDER BY m.start_seconds DESC, m.id DESC LIMIT ?
-                ) m LEFT JOIN tokens t ON t.moment_id = m.id AND t.encoder_id = (
-                    SELECT id FROM encoders WHERE (identity, num_tokens, width) = (?, ?, ?)
-                ) ORDER BY m.start_seconds, m.id
+                SELECT id AS value FROM moments
+                WHERE camera_id = (SELECT id FROM cameras WHERE name = ?) AND start_seconds <= ? AND end_seconds >= ?
+                ORDER BY start_seconds DESC, id DESC LIMIT ?
                 """,
-                (camera, until_seconds, since_seconds, most, kind.identity, kind.num_tokens, kind.width),
+                (camera, until_seconds, since_seconds, most),
             )
-            for moment_id, start_seconds, end_seconds, weight, gap_before, note, scales, levels in rows:
-                yield KeptMoment(
-                    moment_id, start_seconds, end_seconds, weight, bool(gap_before), note, self._tokens(scales, levels)
-                )
+
+    def choose(
+        self, camera: str, question: str, *, until_seconds: float, most: int, since_seconds: float = -math.inf
+    ) -> Chosen:
+        """At most `most` of the moments that had begun by `until_seconds`, and ended since `since_seconds`.
+
+        Without a beginning they are the newest, with one they are spread evenly over what there is. Those whose notes
+        say what the question says come first, whenever they were. The same question about a time is given the same.
+        """
+        with told(self.path):
+            matched = self._matching(camera, question, since_seconds, until_seconds, most // MATCHED_SHARE)
+            num_others = most - len(matched)
+            is_open = math.isinf(since_seconds)
+            listed = self._listed(camera, since_seconds, until_seconds, num_others if is_open else _MOST_LISTED)
+            spread = np.unique(np.linspace(0, len(listed) - 1, num=min(len(listed), num_others)).round().astype(int))
+            chosen = {listed[int(place)][0] for place in spread} | set(matched)
+            moments = tuple(self._read("SELECT value FROM json_each(?)", [json.dumps(sorted(chosen))]))
+        gaps = (
+            Gap(end_seconds, start_seconds)
+            for (_, _, end_seconds, _), (_, start_seconds, _, gap_before) in pairwise(listed)
+            if gap_before and end_seconds < start_seconds
+        )
+        return Chosen(moments, tuple(gaps), tuple(matched))
 
     def picture(self, moment_id: int) -> bytes:
         """Its JPEG; b"" where it has none or is no more."""
         with told(self.path):
             found = self._connection.execute("SELECT jpeg FROM pictures WHERE moment_id = ?", (moment_id,)).fetchone()
         return b"" if found is None else bytes(found[0])
+
+    def _listed(
+        self, camera: str, since_seconds: float, until_seconds: float, most: int
+    ) -> list[tuple[int, float, float, bool]]:
+        """(id, start, end, gap before) of the newest `most`, oldest first."""
+        rows = self._connection.execute(
+            """
+            SELECT id, start_seconds, end_seconds, gap_before FROM moments
+            WHERE camera_id = (SELECT id FROM cameras WHERE name = ?) AND start_seconds <= ? AND end_seconds >= ?
+            ORDER BY start_seconds DESC, id DESC LIMIT ?
+            """,
+            (camera, until_seconds, since_seconds, most),
+        ).fetchall()
+        return [(moment_id, start, end, bool(gap_before)) for moment_id, start, end, gap_before in reversed(rows)]
+
+    def _matching(self, camera: str, question: str, since_seconds: float, until_seconds: float, most: int) -> list[int]:
+        words = words_to_match(question)
+        if not words:
+            return []
+        rows = self._connection.execute(
+            """
+            SELECT m.id FROM notes JOIN moments m ON m.id = notes.rowid
+            WHERE notes MATCH ? AND m.camera_id = (SELECT id FROM cameras WHERE name = ?)
+            AND m.start_seconds <= ? AND m.end_seconds >= ? AND rank < ?
+            ORDER BY rank, m.start_seconds DESC LIMIT ?
+            """,
+            (words, camera, until_seconds, since_seconds, _TELLS_NOTHING, most),
+        )
+        return [int(moment_id) for (moment_id,) in rows]
+
+    def _read(self, wanted: str, values: Sequence[object]) -> Iterator[KeptMoment]:
+        """The moments whose ids the query `wanted` gives as `value`, in the order of their beginnings."""
+        kind = self._encoder
+        rows = self._connection.execute(
+            f"""
+            SELECT m.id, m.start_seconds, m.end_seconds, m.weight, m.gap_before, m.note, t.scales, t.levels
+            FROM ({wanted}) wanted CROSS JOIN moments m ON m.id = wanted.value
+            LEFT JOIN tokens t ON t.moment_id = m.id AND t.encoder_id = (
+                SELECT id FROM encoders WHERE (identity, num_tokens, width) = (?, ?, ?)
+            ) ORDER BY m.start_seconds, m.id
+            """,
+            (*values, kind.identity, kind.num_tokens, kind.width),
+        )
+        for moment_id, start_seconds, end_seconds, weight, gap_before, note, scales, levels in rows:
+            yield KeptMoment(
+                moment_id, start_seconds, end_seconds, weight, bool(gap_before), note, self._tokens(scales, levels)
+            )
 
     def _tokens(self, scales: bytes | None, levels: bytes | None) -> QuantisedTokens | None:
         if scales is None or levels is None:

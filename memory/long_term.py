@@ -13,6 +13,7 @@ from torch import Tensor
 
 from memory.checks import check_camera, check_sizes, check_tokens
 from memory.policy import FullMemory, PolicyName, policy_of
+from memory.rows import Likeness
 from memory.similarity_merge import Merge, Similarity
 from memory.slot import NO_FRAME, SlotTable
 
@@ -99,6 +100,11 @@ class LongTermMemory:
     @property
     def merge(self) -> Merge:
         return self._policy.merge
+
+    @property
+    def likeness(self) -> Likeness:
+        """By what evidence is made to fit."""
+        return Likeness(self.similarity, self.merge, self.similarity_width)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -3,7 +3,7 @@
 It knows no camera, no model and no clock; one thread may use it at a time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -187,40 +187,6 @@ class Memory:
             self._restored_until_seconds[camera] = part[-1].end_seconds
         alive = self._long_term.view(camera).slot_ids
         return {int(slot_id): moment_ids[int(slot_id)] for slot_id in alive}
-
-    def replay(
-        self, camera: int, kept: Sequence[KeptMoment], *, now_seconds: float, picture: Callable[[int], bytes]
-    ) -> dict[int, int]:
-        """Takes in moments that had begun by `now_seconds`, oldest first, as if it were then, into an empty memory.
-
-        The newest become the ring's, each as it is; the others go through long-term memory. `picture` gives the JPEG of
-        a moment. Returns which moment each slot of long-term memory is from; the ring's slots are the last ones of
-        `kept` with tokens, numbered from 0.
-        """
-        readable = [moment for moment in kept if moment.tokens is not None]
-        num_new = min(len(readable), self._ring.window_frames // 2)
-        old, new = readable[: len(readable) - num_new], readable[len(readable) - num_new :]
-        moment_ids = self.restore(camera, old)
-        self._restored_until_seconds[camera] = None
-        for slot_id, moment_id in moment_ids.items():
-            self.set_picture(camera, slot_id, picture(moment_id))
-        before_seconds = old[-1].end_seconds if old else None
-        nexts = [*(moment.start_seconds for moment in new[1:]), now_seconds]
-        for moment, next_seconds in zip(new, nexts, strict=True):
-            tokens = moment.tokens
-            assert tokens is not None
-            end_seconds = max(moment.start_seconds, min(moment.end_seconds, next_seconds))  # a clock may be set back
-            self.push(
-                camera,
-                torch.from_numpy(tokens.restored()),
-                time_seconds=moment.start_seconds,
-                picture=picture(moment.moment_id),
-                gap_start_seconds=before_seconds if moment.gap_before else None,
-            )
-            if moment.weight > 1:
-                self.extend(camera, start_seconds=end_seconds, end_seconds=end_seconds, num_frames=moment.weight - 1)
-            before_seconds = end_seconds
-        return moment_ids
 
     def set_picture(self, camera: int, slot_id: int, picture: bytes) -> bool:
         """Give a slot its JPEG; False where it was merged away meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from memory.gaps import Gap
 from memory.quantised import QuantisedTokens
 
 
@@ -39,3 +40,17 @@ class KeptMoment:
     gap_before: bool
     note: str
     tokens: QuantisedTokens | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What of an archive is looked at for one question.
+
+    moments  oldest first
+    gaps     when the camera was lost, in the time that they cover
+    matched  ids of those whose notes have words of the question, the best first
+    """
+
+    moments: tuple[KeptMoment, ...]
+    gaps: tuple[Gap, ...] = ()
+    matched: tuple[int, ...] = ()

@@ -9,14 +9,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from memory.checks import check_sizes
 from memory.gaps import Gap, GapLog
 from memory.long_term import LongTermMemory, LongTermView
 from memory.ring import RingView, ShortTermMemory
-from memory.similarity_merge import consolidate
+from memory.rows import Rows, fit, share
 
 Tier = Literal["ring", "long_term", "archive"]
 
@@ -91,33 +90,6 @@ class EvidenceBuffer:
         return self.tokens.nbytes
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Some rows of a tier: tokens [T, N, W] and arrays [T]; `slot_ids` are the heaviest parts' ids."""
-
-    tokens: Tensor
-    starts: NDArray[np.float64]
-    ends: NDArray[np.float64]
-    weights: NDArray[np.int64]
-    gap_before: NDArray[np.bool_]
-    slot_ids: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, view: RingView | LongTermView, start: int, stop: int) -> "_Rows":
-        rows = slice(start, stop)
-        return cls(
-            view.tokens[rows],
-            view.starts[rows],
-            view.ends[rows],
-            view.weights[rows],
-            view.gap_before[rows],
-            view.slot_ids[rows],
-        )
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-
 def recall(
     ring: ShortTermMemory,
     long_term: LongTermMemory,
@@ -151,12 +123,13 @@ def recall(
             f"{[long_term.num_tokens, long_term.width]} in long-term memory"
         )
     old, new = _each_frame_once(ring, long_term, camera)
-    old_places, new_places = _share(len(old), len(new), max_slots)
-    settled = _fit(_head(new, len(new) - 1), new_places - 1, long_term)
-    parts: list[tuple[Tier, _Rows]] = [
-        ("long_term", _fit(old, old_places, long_term)),
-        ("ring", settled),
-        ("ring", _tail(new, min(1, len(new)))),
+    old_places, new_places = share(len(old), len(new), max_slots)
+    newest_place = max(0, len(new) - 1)
+    likeness = long_term.likeness
+    parts: list[tuple[Tier, Rows]] = [
+        ("long_term", fit(old, old_places, likeness)),
+        ("ring", fit(new.part(0, newest_place), new_places - 1, likeness)),
+        ("ring", new.part(newest_place, len(new))),
     ]
     slots: list[EvidenceSlot] = []
     for tier, rows in parts:
@@ -174,68 +147,21 @@ def recall(
     )
 
 
-def _each_frame_once(ring: ShortTermMemory, long_term: LongTermMemory, camera: int) -> tuple[_Rows, _Rows]:
+def _each_frame_once(ring: ShortTermMemory, long_term: LongTermMemory, camera: int) -> tuple[Rows, Rows]:
     old, new = long_term.view(camera), ring.view(camera)
     num_old = int(np.searchsorted(old.last_frame_ids, ring.window_first_index(camera)))
     if len(new.slot_ids) == 0:
         num_old = len(old.slot_ids)
     first_new = int(np.searchsorted(new.slot_ids, old.last_frame_ids[num_old - 1], side="right")) if num_old else 0
-    return _Rows.of(old, 0, num_old), _Rows.of(new, first_new, len(new.slot_ids))
+    return _rows(old).part(0, num_old), _rows(new).part(first_new, len(new.slot_ids))
 
 
-def _share(num_old: int, num_new: int, max_slots: int) -> tuple[int, int]:
-    """How many places the old and the new get: the new a quarter, two at least, and each what the other leaves."""
-    quarter = min(max(2, max_slots // 4), max_slots)
-    new_places = min(num_new, max(quarter, max_slots - num_old))
-    return min(num_old, max_slots - new_places), new_places
-
-
-def _fit(rows: _Rows, places: int, long_term: LongTermMemory) -> _Rows:
-    if len(rows) <= places:
-        return rows
-    if places < 1:
-        return _head(rows, 0)
-    device = rows.tokens.device
-    result = consolidate(
-        rows.tokens[None],
-        places,
-        weights=torch.tensor(rows.weights[None], dtype=torch.float32, device=device),
-        barriers=torch.tensor(rows.gap_before[None, 1:], device=device),
-        width=long_term.similarity_width,
-        similarity=long_term.similarity,
-        merge=long_term.merge,
-    )
-    kept = int(result.num_kept[0])
-    firsts = result.boundaries[0, :kept].numpy(force=True)
-    stops = result.boundaries[0, 1 : kept + 1].numpy(force=True)
-    heaviest = [int(i + rows.weights[i:j].argmax()) for i, j in zip(firsts, stops, strict=True)]
-    return _Rows(
-        tokens=result.tokens[0, :kept],
-        starts=rows.starts[firsts],
-        ends=np.array([rows.ends[i:j].max() for i, j in zip(firsts, stops, strict=True)]),
-        weights=np.array([rows.weights[i:j].sum() for i, j in zip(firsts, stops, strict=True)]),
-        gap_before=rows.gap_before[firsts],
-        slot_ids=rows.slot_ids[heaviest],
-    )
-
-
-def _head(rows: _Rows, count: int) -> _Rows:
-    return _cut(rows, 0, max(0, count))
-
-
-def _tail(rows: _Rows, count: int) -> _Rows:
-    return _cut(rows, len(rows) - count, len(rows))
-
-
-def _cut(rows: _Rows, start: int, stop: int) -> _Rows:
-    cut = slice(start, stop)
-    return _Rows(
-        rows.tokens[cut], rows.starts[cut], rows.ends[cut], rows.weights[cut], rows.gap_before[cut], rows.slot_ids[cut]
-    )
+def _rows(view: RingView | LongTermView) -> Rows:
+    return Rows(view.tokens, view.starts, view.ends, view.weights, view.gap_before, view.slot_ids)
 
 
 def _slot(
-    ring: ShortTermMemory, long_term: LongTermMemory, camera: int, tier: Tier, rows: _Rows, k: int
+    ring: ShortTermMemory, long_term: LongTermMemory, camera: int, tier: Tier, rows: Rows, k: int
 ) -> EvidenceSlot:
     slot_id = int(rows.slot_ids[k])
     in_ring = tier == "ring"

@@ -16,14 +16,14 @@ from llm.base import LanguageModel, Remote, Usage
 from llm.budget import Limits
 from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
-from memory import EncoderKind, Memory, MemoryFill
+from memory import Memory, MemoryFill
 from streamer.archiving import Archiving
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread, Priority
 from streamer.errors import ModelError, QuestionError
 from streamer.local_server import serve
-from streamer.model_memory import memory_of
+from streamer.model_memory import kind_of, memory_of
 from streamer.perceive import Perceive
 from streamer.questions import Asked, Questions
 from streamer.remember import Remember
@@ -275,9 +275,7 @@ async def _archiving(
     if settings.archive is None:
         yield None
         return
-    encoder = model.encoder
-    kind = EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)
-    async with Archiving(settings.archive, list(settings.cameras), kind) as archiving:
+    async with Archiving(settings.archive, list(settings.cameras), kind_of(model)) as archiving:
         for index, camera in enumerate(settings.cameras.values()):
             if camera.live:
                 restore = partial(archiving.restore, memory, index, now_seconds=time.time())

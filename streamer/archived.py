@@ -1,65 +1,69 @@
-"""What the archive has of a time, as evidence for a question that is put as if it were then."""
+"""What the archive has of a time, as evidence for a question that is put as if it were then.
+
+The disk is read in a thread of its own, so that no frame waits for it; only the merging is the device's.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from llm.base import LanguageModel
 from llm.prompt import STALE_SECONDS
-from memory import ArchiveReader, EncoderKind, Evidence, EvidenceSlot, KeptMoment, Memory
+from memory import ArchiveReader, Chosen, EncoderKind, Evidence, Reach, recall_kept
+from streamer.device import DeviceThread, Priority
 from streamer.errors import QuestionError
-from streamer.model_memory import memory_of
+from streamer.model_memory import MAX_EVIDENCE_SLOTS, kind_of
 from streamer.times import Span
 
-MOST_MOMENTS = 512
-"""So many moments before the time that is asked about are looked at: a question about a year ago takes no longer than
-one about yesterday."""
+MOST_MOMENTS, MOST_BYTES = 512, 256 * 1024 * 1024
+"""So many moments are looked at for one question, and so many bytes of their tokens in 32 bits: one about a year ago
+takes no longer than one about yesterday."""
 
 
-class Archived(NamedTuple):
-    """What was kept of a camera, as evidence whose slots are named by their moments."""
-
-    camera: str
-    evidence: Evidence
-
-
-def recall_archived(model: LanguageModel, folder: Path, camera: str, question: str, span: Span) -> Archived:
+async def recall_archived(
+    model: LanguageModel, device: DeviceThread, folder: Path, camera: str, question: str, span: Span
+) -> Evidence:
     """What the archive has of a span, merged to fit the model's budget as memory merges it.
 
     Raises: ArchiveError; QuestionError where it has nothing of that camera and time.
     """
-    encoder = model.encoder
-    memory = memory_of(model)
-    kind = EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)
+    kind = kind_of(model)
+    chosen = await asyncio.to_thread(_choose, kind, folder, camera, question, span)
+    evidence = await device.run(Priority.FREEZE, lambda: _merge(model, chosen, camera, question, span))
+    return await asyncio.to_thread(_with_pictures, kind, folder, evidence)
+
+
+def _choose(kind: EncoderKind, folder: Path, camera: str, question: str, span: Span) -> Chosen:
+    most = max(1, min(MOST_MOMENTS, MOST_BYTES // (4 * kind.num_tokens * kind.width)))
     with ArchiveReader(folder, encoder=kind) as archive:
-        kept = list(
-            archive.newest(
-                camera, most=MOST_MOMENTS, until_seconds=span.until_seconds, since_seconds=span.since_seconds
-            )
+        chosen = archive.choose(
+            camera, question, since_seconds=span.since_seconds, until_seconds=span.until_seconds, most=most
         )
-        readable = [moment for moment in kept if moment.tokens is not None]
+        readable = tuple(moment for moment in chosen.moments if moment.tokens is not None)
         if not readable:
-            raise QuestionError(_nothing(archive.cameras(), camera, has_some=bool(kept)))
-        moment_ids = memory.replay(0, readable, now_seconds=span.until_seconds, picture=archive.picture)
-    reach = memory.reach(0, now_seconds=span.until_seconds)
-    slots = model.max_slots(question, camera=camera, reach=reach)
-    evidence = memory.recall(0, now_seconds=span.until_seconds, max_slots=slots)
-    slots_of = tuple(_archived(slot, moment_ids, readable, memory) for slot in evidence.slots)
-    return Archived(camera, replace(evidence, slots=slots_of))
+            raise QuestionError(_nothing(archive.cameras(), camera, has_some=bool(chosen.moments)))
+        return replace(chosen, moments=readable)
 
 
-def _archived(
-    slot: EvidenceSlot, moment_ids: dict[int, int], readable: Sequence[KeptMoment], memory: Memory
-) -> EvidenceSlot:
-    """Named by the moment that its picture and note are of."""
-    if slot.tier == "long_term":
-        return replace(slot, tier="archive", slot_id=moment_ids[slot.slot_id])
-    moment = readable[len(readable) - memory.fill(0).ring_slots + slot.slot_id]
-    return replace(slot, tier="archive", slot_id=moment.moment_id, note=moment.note)
+def _merge(model: LanguageModel, chosen: Chosen, camera: str, question: str, span: Span) -> Evidence:
+    reach = Reach(chosen.moments[0].start_seconds, span.until_seconds, len(chosen.gaps))
+    return recall_kept(
+        chosen,
+        now_seconds=span.until_seconds,
+        max_slots=min(MAX_EVIDENCE_SLOTS, model.max_slots(question, camera=camera, reach=reach)),
+        similarity_width=model.encoder.similarity_width,
+        dtype=model.dtype,
+        device=model.device,
+    )
+
+
+def _with_pictures(kind: EncoderKind, folder: Path, evidence: Evidence) -> Evidence:
+    with ArchiveReader(folder, encoder=kind) as archive:
+        slots = tuple(replace(slot, picture=archive.picture(slot.slot_id)) for slot in evidence.slots)
+    return replace(evidence, slots=slots)
 
 
 def _nothing(cameras: dict[str, tuple[float, float]], camera: str, *, has_some: bool) -> str:

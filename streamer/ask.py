@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from llm.base import LanguageModel, Remote
 from llm.errors import LanguageModelError
 from llm.prompt import MAX_QUESTION_CHARACTERS
 from memory import ArchiveError
-from streamer.archived import Archived, foreword, recall_archived
+from streamer.archived import foreword, recall_archived
 from streamer.device import DeviceThread, Priority
 from streamer.errors import QuestionError
 from streamer.questions import ANSWER_TOKENS, Answer, Latency
@@ -32,13 +31,15 @@ async def ask_archive(model: LanguageModel, folder: Path, camera: str, question:
             "shorter one"
         )
     async with DeviceThread() as device, _connected(model):
-        return await _answer(model, device, partial(recall_archived, model, folder, camera, question, span), question)
+        return await _answer(model, device, folder, camera, question, span)
 
 
-async def _answer(model: LanguageModel, device: DeviceThread, recall: Callable[[], Archived], question: str) -> Answer:
+async def _answer(
+    model: LanguageModel, device: DeviceThread, folder: Path, camera: str, question: str, span: Span
+) -> Answer:
     asked_seconds = time.monotonic()
     try:
-        camera, evidence = await device.run(Priority.FREEZE, recall)
+        evidence = await recall_archived(model, device, folder, camera, question, span)
         queue_seconds, first_token_seconds = time.monotonic() - asked_seconds, 0.0
         text = foreword(evidence)
         steps = model.answer(evidence, question, camera=camera, max_new_tokens=ANSWER_TOKENS)

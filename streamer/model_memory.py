@@ -1,9 +1,9 @@
-"""The memory of a model's cameras: as its encoder and its device want it."""
+"""The memory of a model's cameras, as its encoder and its device want it; and what it is called on disk."""
 
 from __future__ import annotations
 
 from llm.base import LanguageModel
-from memory import Memory
+from memory import EncoderKind, Memory
 
 MAX_EVIDENCE_SLOTS = 64
 """Slots of the evidence buffer; a model whose budget holds more reads these many."""
@@ -21,3 +21,9 @@ def memory_of(model: LanguageModel, *, num_cameras: int = 1) -> Memory:
         dtype=model.dtype,
         device=model.device,
     )
+
+
+def kind_of(model: LanguageModel) -> EncoderKind:
+    """Whose tokens its moments are."""
+    encoder = model.encoder
+    return EncoderKind(encoder.identity, encoder.num_tokens, encoder.width)

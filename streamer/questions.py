@@ -260,7 +260,7 @@ class Questions:
     async def _answer_whole(self, asked: Asked) -> Answer:
         watched = self._cameras[asked.camera]
         queue_seconds = time.monotonic() - asked.asked_monotonic_seconds
-        put, evidence, is_then = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
+        put, evidence, is_then = await self._recall(asked)
         is_current = is_then or watched.state.status == "live" or not watched.live
         steps = self._model.answer(
             evidence, put, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
@@ -296,27 +296,32 @@ class Questions:
             usage=self._model.usage if isinstance(self._model, Remote) else None,
         )
 
-    def _freeze(self, asked: Asked) -> tuple[str, Evidence, bool]:
-        """On the device thread: the question to put, what it is answered from, and whether that is of an earlier time.
+    async def _recall(self, asked: Asked) -> tuple[str, Evidence, bool]:
+        """The question to put, what it is answered from, and whether that is of an earlier time.
 
         Raises: QuestionError where the archive has nothing of that time.
         """
+        frozen = await self._device.run(Priority.FREEZE, lambda: self._freeze(asked))
+        if isinstance(frozen, Evidence):
+            return asked.question, frozen, False
+        assert self._archive is not None
+        put, span = frozen
+        name = self._cameras[asked.camera].name
+        try:
+            return put, await recall_archived(self._model, self._device, self._archive, name, put, span), True
+        except ArchiveError as error:
+            raise QuestionError(str(error)) from error
+
+    def _freeze(self, asked: Asked) -> Evidence | tuple[str, Span]:
+        """On the device thread: what memory has, or what to ask the archive."""
         watched = self._cameras[asked.camera]
         now_seconds = watched.now_seconds()
         reach = self._memory.reach(asked.camera, now_seconds=now_seconds)
         put, span = self._put(asked, watched, reach)
         if self._archive is not None and span is not None:
-            try:
-                archived = recall_archived(self._model, self._archive, watched.name, put, span)
-            except ArchiveError as error:
-                raise QuestionError(str(error)) from error
-            return put, archived.evidence, True
+            return put, span
         max_slots = self._model.max_slots(asked.question, camera=watched.name, reach=reach)
-        return (
-            asked.question,
-            self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots),
-            False,
-        )
+        return self._memory.recall(asked.camera, now_seconds=now_seconds, max_slots=max_slots)
 
     def _put(self, asked: Asked, watched: Camera, reach: Reach) -> tuple[str, Span | None]:
         """The question to put, and the span of the archive that it is about; None where memory answers."""

@@ -136,20 +136,6 @@ def test_memory_goes_on_from_the_archive(tmp_path):
     assert memory.nbytes == nbytes
 
 
-def test_a_clock_that_was_set_back_is_replayed_in_order(tmp_path):
-    """Two moments of the same time: what is said to come first ends where the other begins."""
-    with Archive(tmp_path, encoder=ENCODER) as archive:
-        written = [moment(0, seconds=1800.0), moment(100, seconds=4.0), moment(101, seconds=4.0)]
-        archive.add("yard", written, now_seconds=START)
-        memory = Memory(1, num_tokens=4, width=8, max_slots=8)
-        now = written[-1].end_seconds
-        memory.replay(0, list(archive.newest("yard", **ALL)), now_seconds=now, picture=archive.picture)
-    evidence = memory.recall(0, now_seconds=now, max_slots=8)
-    assert [slot.start_seconds for slot in evidence.slots] == [each.start_seconds for each in written]
-    assert all(later.start_seconds >= earlier.end_seconds for earlier, later in pairwise(evidence.slots))
-    assert sum(slot.weight for slot in evidence.slots) == 27
-
-
 _WRITER = """
 import sys
 from pathlib import Path

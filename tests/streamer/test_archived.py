@@ -8,11 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from memory import Archive, EncoderKind
+from memory import Archive
 from streamer.agent import run_agent
 from streamer.archived import recall_archived
 from streamer.ask import ask_archive
+from streamer.device import DeviceThread
 from streamer.errors import QuestionError
+from streamer.model_memory import kind_of
 from streamer.settings import Settings
 from streamer.times import Span
 from streamer.yard.exam import memory_for
@@ -22,10 +24,6 @@ from tests.conftest import REPO
 
 START, SECONDS, EVERY_SECONDS = 1_795_350_000.0, 1800, 4
 QUESTION = "Is the gate open?"
-
-
-def kind_of(model) -> EncoderKind:
-    return EncoderKind(model.encoder.identity, model.encoder.num_tokens, model.encoder.width)
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +59,12 @@ async def test_a_question_about_then_is_answered_from_then(bundled, kept):
     assert right >= len(answers) - 1, answers
 
 
-def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pictures(bundled, kept):
+async def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pictures(bundled, kept):
     folder, _ = kept
-    first = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 1500)).evidence
-    recall_archived(bundled, folder, "yard", "Was there a car?", Span(START + 600))
-    again = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 1500)).evidence
+    async with DeviceThread() as device:
+        first = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))
+        await recall_archived(bundled, device, folder, "yard", "Was there a car?", Span(START + 600))
+        again = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))
     assert first.slots == again.slots
     assert first.tokens.equal(again.tokens)
     assert all(later.start_seconds >= earlier.end_seconds for earlier, later in pairwise(first.slots))
@@ -77,9 +76,10 @@ def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pictures(b
     assert all(slot.picture for slot in first.slots)
 
 
-def test_a_span_has_nothing_from_before_it(bundled, kept):
+async def test_a_span_has_nothing_from_before_it(bundled, kept):
     folder, _ = kept
-    evidence = recall_archived(bundled, folder, "yard", QUESTION, Span(START + 700, START + 400)).evidence
+    async with DeviceThread() as device:
+        evidence = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 700, START + 400))
     assert evidence.slots[0].end_seconds >= START + 400
     assert evidence.slots[0].start_seconds >= START + 300
     assert evidence.slots[-1].end_seconds <= START + 700
