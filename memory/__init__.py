@@ -18,6 +18,7 @@ from memory.recall_kept import recall_kept
 from memory.retention import Retention
 from memory.ring import DueRun, RingView, ShortTermMemory
 from memory.similarity_merge import Consolidated, consolidate
+from memory.unchanged import is_unchanged, units_of
 
 __all__ = [
     "Appended",
@@ -50,8 +51,10 @@ __all__ = [
     "RingView",
     "ShortTermMemory",
     "consolidate",
+    "is_unchanged",
     "policy_of",
     "quantise",
     "recall",
     "recall_kept",
+    "units_of",
 ]

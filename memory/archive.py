@@ -10,18 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from memory.archive_file import FILE_NAME, ArchiveFile, told
 from memory.archive_reader import ArchiveReader, EncoderKind
 from memory.moment import Moment
-from memory.quantised import QuantisedTokens
 from memory.retention import Coming, Retention, give_back, make_room, used_bytes
 from memory.slot import cut_note
+from memory.unchanged import is_unchanged, units_of
 
-UNCHANGED_MEAN, UNCHANGED_LEAST = 0.995, 0.95
-"""A moment shows what the one before shows where its tokens' cosines are so high, in the mean and each."""
 LONGEST_MOMENT_SECONDS = 3600.0
 """An unchanged scene begins a new moment after so long, so that retention and times stay as fine."""
 _ROW_BYTES = 400
@@ -35,7 +33,7 @@ class _Anchor:
     moment_id: int
     start_seconds: float
     end_seconds: float
-    units: NDArray[np.float32]
+    units: Tensor
 
 
 class Archive(ArchiveReader):
@@ -76,7 +74,7 @@ class Archive(ArchiveReader):
             if anchor is None and moments and self._has_moments(camera_id):  # of an earlier run
                 moments = [replace(moments[0], gap_before=True), *moments[1:]]
             for moment in moments:
-                units = _units(moment.tokens)
+                units = units_of(torch.from_numpy(moment.tokens.restored()))
                 if anchor is not None and _shows_the_same(anchor, moment, units) and self._extend(anchor, moment):
                     anchor = replace(anchor, end_seconds=moment.end_seconds)
                 else:
@@ -143,16 +141,9 @@ class Archive(ArchiveReader):
         return int(moment_id or 0)
 
 
-def _units(tokens: QuantisedTokens) -> NDArray[np.float32]:
-    values = tokens.restored()
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
-
-
-def _shows_the_same(anchor: _Anchor, moment: Moment, units: NDArray[np.float32]) -> bool:
+def _shows_the_same(anchor: _Anchor, moment: Moment, units: Tensor) -> bool:
     if moment.gap_before or moment.end_seconds - anchor.start_seconds > LONGEST_MOMENT_SECONDS:
         return False
     if moment.start_seconds < anchor.end_seconds:  # a clock that was set back
         return False
-    cosines = (anchor.units * units).sum(axis=1)
-    return bool(cosines.mean() >= UNCHANGED_MEAN and cosines.min() >= UNCHANGED_LEAST)
+    return is_unchanged(anchor.units, units)

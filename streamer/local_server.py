@@ -27,13 +27,33 @@ REQUEST_BYTES = 8 * 1024
 REQUEST_SECONDS, READER_SECONDS = 5.0, 5.0
 """How long a client may take to ask, and to take a line; a slower one is left."""
 
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the socket is still there, and tried again where it cannot be made."""
+
 Ask = Callable[[str, str, Span | None], Asked]
 """(camera, question, span) -> the question on its way. Raises: QuestionError."""
 
 
-async def serve(folder: Path, ask: Ask) -> None:
-    """For ever, at `folder`/agent.sock, which only its owner may use. Where that cannot be, it is told once."""
-    path = folder / SOCKET_NAME
+async def serve(folder: Path, ask: Ask, *, look_seconds: float = LOOK_SECONDS) -> None:
+    """For ever, at `folder`/agent.sock, which only its owner may use.
+
+    Where that cannot be, it is told once and tried again; a socket that was deleted is made anew.
+    """
+    path, told = folder / SOCKET_NAME, ""
+    while True:
+        try:
+            await _serve_until_gone(path, ask, look_seconds)
+        except OSError as error:
+            if told != (told := error.strerror or str(error)):
+                log.warning("this agent cannot be asked from another terminal: %s: %s", path, told)
+        else:
+            told = ""
+            log.info("the socket %s is gone, and made anew", path)
+        await asyncio.sleep(look_seconds)
+
+
+async def _serve_until_gone(path: Path, ask: Ask, look_seconds: float) -> None:
+    """Raises: OSError where the socket cannot be made."""
     clients: set[asyncio.Task[None]] = set()
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,20 +65,38 @@ async def serve(folder: Path, ask: Ask) -> None:
         finally:
             clients.discard(task)
 
+    if await _answers(path):
+        raise OSError("another agent is asked there")
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    server = await asyncio.start_unix_server(meet, path, limit=REQUEST_BYTES)
+    made = None
     try:
-        if await _answers(path):
-            raise OSError("another agent is asked there")
-        path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(meet, path, limit=REQUEST_BYTES)
-        path.chmod(0o600)
-    except OSError as error:
-        log.warning("this agent cannot be asked from another terminal: %s: %s", path, error.strerror or error)
-        return
-    try:
-        await server.serve_forever()
+        made = await asyncio.to_thread(_made_private, path)
+        while await asyncio.to_thread(_inode, path) == made:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(look_seconds)
     finally:
+        server.close()
         for client in clients:
             client.cancel()
+        _remove(path, made)
+
+
+def _made_private(path: Path) -> int:
+    """Its inode. Raises: OSError where it is gone already."""
+    path.chmod(0o600)
+    return path.stat().st_ino
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _remove(path: Path, made: int | None) -> None:
+    """Another's socket stays."""
+    if made is not None and _inode(path) == made:
         path.unlink(missing_ok=True)
 
 

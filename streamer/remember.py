@@ -7,11 +7,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from llm.base import LanguageModel, Steps
 from llm.errors import LanguageModelError, NoNoteError
 from llm.prompt import NOTE_REQUEST
-from memory import Appended, Memory, Moment
+from memory import Appended, Memory, Moment, is_unchanged, units_of
 from streamer.archiving import Archiving
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
@@ -26,11 +29,19 @@ NOTE_TOKENS = 48
 QUIET_POLL_SECONDS = 0.02
 
 
+@dataclass(frozen=True)
+class _Noted:
+    """The last slot of a camera that a note was written about, as units [N, W]."""
+
+    units: Tensor
+    line: str
+
+
 class Remember:
     """Consolidation once a second, or at once when `due` says that a ring has a whole window.
 
     Afterwards `arrived` is set, since a paced camera may have waited for room. Notes are written when nothing else
-    wants the device.
+    wants the device; a slot that shows nothing new has the note of the one before, and costs no model's words.
     """
 
     def __init__(
@@ -53,7 +64,9 @@ class Remember:
         self._archiving = archiving
         self._waiting: deque[tuple[int, int]] = deque(maxlen=MAX_NOTES_WAITING)
         self._has_waiting = asyncio.Event()
+        self._noted: dict[int, _Noted] = {}
         self.num_notes = 0
+        self.num_notes_repeated = 0
         self.num_notes_skipped = 0
 
     async def consolidate_for_ever(self) -> None:
@@ -116,24 +129,38 @@ class Remember:
         self._has_waiting.set()
 
     async def _write_note(self, camera: int, slot_id: int) -> None:
-        steps = await self._device.run(Priority.NOTE, lambda: self._begin_note(camera, slot_id))
-        if steps is None:
+        begun = await self._device.run(Priority.NOTE, lambda: self._begin_note(camera, slot_id))
+        if begun is None:
             self.num_notes_skipped += 1
             return
+        if isinstance(begun, str):
+            self.num_notes_repeated += await self._set_note(camera, slot_id, begun)
+            return
+        steps, units = begun
         text = ""
         noted = each_piece(steps, device=self._device, priority=Priority.NOTE, before=self._until_quiet)
         async with aclosing(noted) as pieces:
             async for piece in pieces:
                 text += piece.text
         line = " ".join(text.split())
-        if await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line)):
-            self.num_notes += 1
-            if self._archiving is not None:
-                self._archiving.put_note(camera, slot_id, line)
+        if line:
+            self._noted[camera] = _Noted(units, line)
+        self.num_notes += await self._set_note(camera, slot_id, line)
 
-    def _begin_note(self, camera: int, slot_id: int) -> Steps | None:
+    async def _set_note(self, camera: int, slot_id: int, line: str) -> bool:
+        """False where the slot was merged away meanwhile."""
+        is_there = await self._device.run(Priority.NOTE, lambda: self._memory.set_note(camera, slot_id, line))
+        if is_there and self._archiving is not None:
+            self._archiving.put_note(camera, slot_id, line)
+        return is_there
+
+    def _begin_note(self, camera: int, slot_id: int) -> tuple[Steps, Tensor] | str | None:
+        """On the device thread: steps of a note and the slot's units, or the note that it has already."""
         evidence = self._memory.recall_slot(camera, slot_id)
         if evidence is None:
             return None
+        units, before = units_of(evidence.tokens[0]), self._noted.get(camera)
+        if before is not None and is_unchanged(before.units, units):
+            return before.line
         name = self._cameras[camera].name
-        return self._model.answer(evidence, NOTE_REQUEST, camera=name, max_new_tokens=NOTE_TOKENS)
+        return self._model.answer(evidence, NOTE_REQUEST, camera=name, max_new_tokens=NOTE_TOKENS), units

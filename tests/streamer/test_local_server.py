@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -103,9 +104,36 @@ async def test_a_socket_that_was_left_behind_is_taken_over_and_one_in_use_is_not
     left.close()
     async with serving(folder, _never):
         assert "error" in await sent(folder, b"\n")
-        await asyncio.wait_for(serve(folder, _never), timeout=5)
-        assert "another agent is asked there" in caplog.text
+        with pytest.raises(TimeoutError):  # it goes on trying
+            await asyncio.wait_for(serve(folder, _never, look_seconds=0.02), timeout=0.5)
+        assert caplog.text.count("another agent is asked there") == 1
         assert "error" in await sent(folder, b"\n")
+
+
+async def test_whose_socket_is_in_use_is_asked_when_the_other_has_ended(folder):
+    async with serving(folder, _never):
+        other = asyncio.ensure_future(serve(folder, _refuse, look_seconds=0.02))
+        await asyncio.sleep(0.1)
+    await _until(lambda: (folder / SOCKET_NAME).exists())
+    assert (await sent(folder, b'{"camera": "yard", "question": "?"}\n'))["error"] == "I am the other"
+    other.cancel()
+    await asyncio.gather(other, return_exceptions=True)
+    assert not (folder / SOCKET_NAME).exists()
+
+
+async def test_a_socket_that_was_deleted_is_made_anew_and_so_is_its_folder(folder):
+    within = folder / "archive"
+    within.mkdir()
+    async with serving(within, _never, look_seconds=0.02):
+        (within / SOCKET_NAME).unlink()
+        await _until(lambda: (within / SOCKET_NAME).exists())
+        assert "error" in await sent(within, b"\n")
+        shutil.rmtree(within)
+        await asyncio.sleep(0.1)
+        within.mkdir()  # as the archive does
+        await _until(lambda: (within / SOCKET_NAME).exists())
+        assert "error" in await sent(within, b"\n")
+        assert (within / SOCKET_NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_who_asks_waits_for_no_model_library():
@@ -120,18 +148,29 @@ def test_who_asks_waits_for_no_model_library():
 async def test_a_path_that_is_too_long_is_told_and_nothing_else(tmp_path, caplog):
     folder = tmp_path / ("x" * 120)
     folder.mkdir()
-    await asyncio.wait_for(serve(folder, _never), timeout=5)
-    assert "cannot be asked from another terminal" in caplog.text
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(serve(folder, _never, look_seconds=0.02), timeout=0.5)
+    assert caplog.text.count("cannot be asked from another terminal") == 1
 
 
 def _never(*asked: object) -> Asked:
     raise AssertionError(f"it was asked: {asked}")
 
 
+def _refuse(*_asked: object) -> Asked:
+    raise QuestionError("I am the other")
+
+
+async def _until(is_so):
+    async with asyncio.timeout(5):
+        while not is_so():  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
-async def serving(folder, ask):
+async def serving(folder, ask, **options):
     """Until it listens; then it is taken down."""
-    task = asyncio.ensure_future(serve(folder, ask))
+    task = asyncio.ensure_future(serve(folder, ask, **options))
     async with asyncio.timeout(5):
         while not await _listens(folder):  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.01)
