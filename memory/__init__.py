@@ -4,7 +4,7 @@ It knows no camera, no model, no network and no event loop.
 """
 
 from memory.archive import Archive
-from memory.archive_reader import ArchiveReader, EncoderKind
+from memory.archive_reader import ArchiveReader, EncoderKind, KeptCamera
 from memory.consolidation import Appended, Consolidator
 from memory.errors import ArchiveError, DamagedArchiveError, NewerArchiveError
 from memory.gaps import Gap, GapLog
@@ -36,6 +36,7 @@ __all__ = [
     "EvidenceSlot",
     "Gap",
     "GapLog",
+    "KeptCamera",
     "KeptMoment",
     "LongTermMemory",
     "LongTermView",

@@ -5,7 +5,7 @@ One thread uses it at a time. It knows no camera but by name, no model but by it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,14 +37,21 @@ class _Anchor:
 
 
 class Archive(ArchiveReader):
-    """Moments in `folder`/archive.db, within `retention`.
+    """Moments in `folder`/archive.db, within `retention`; `kinds` says of cameras what opens them.
 
     Raises:
         ArchiveError and its kinds, here and in every method.
     """
 
-    def __init__(self, folder: Path, *, encoder: EncoderKind, retention: Retention | None = None) -> None:
-        self.retention = retention or Retention()
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        encoder: EncoderKind,
+        retention: Retention | None = None,
+        kinds: Mapping[str, str] | None = None,
+    ) -> None:
+        self.retention, self._kinds = retention or Retention(), dict(kinds or {})
         self._path, self._encoder = folder / FILE_NAME, encoder
         self._anchors: dict[str, _Anchor] = {}
         with ExitStack() as opened:
@@ -105,7 +112,11 @@ class Archive(ArchiveReader):
 
     def _known_camera(self, name: str) -> int:
         connection = self._file.connection
-        connection.execute("INSERT OR IGNORE INTO cameras (name) VALUES (?)", (name,))
+        connection.execute(
+            "INSERT INTO cameras (name, kind) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET kind = excluded.kind WHERE kind <> excluded.kind AND excluded.kind <> ''",
+            (name, self._kinds.get(name, "")),
+        )
         (camera_id,) = connection.execute("SELECT id FROM cameras WHERE name = ?", (name,)).fetchone()
         connection.execute("INSERT OR IGNORE INTO sizes (camera_id) VALUES (?)", (camera_id,))
         return int(camera_id)

@@ -71,6 +71,9 @@ _MIGRATIONS = (
         INSERT INTO notes (rowid, note) SELECT new.id, new.note WHERE new.note <> '';
     END;
     """,
+    """
+    ALTER TABLE cameras ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Number k brings a file of version k to version k + 1."""
 
@@ -159,7 +162,12 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
         raise ArchiveError(f"there is no archive in {folder}; give the archive.path of an agent")
     with told(path), ExitStack() as opened:
         connection = opened.enter_context(closing(_connect(f"{path.absolute().as_uri()}?mode=ro")))
-        _check_version(connection, path)
+        version, _ = _check_version(connection, path)
+        if version < len(_MIGRATIONS):
+            raise ArchiveError(
+                f"the archive {path} is of an older Longwatch (version {version}); start its agent once, which brings "
+                "it up to date"
+            )
         opened.pop_all()
         return connection
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class EncoderKind:
     identity: str
     num_tokens: int
     width: int
+
+
+class KeptCamera(NamedTuple):
+    """From when to when a camera has moments, in seconds, and what opened it; "" where that was not told."""
+
+    first_seconds: float
+    last_seconds: float
+    kind: str
 
 
 class ArchiveReader:
@@ -62,16 +70,22 @@ class ArchiveReader:
     def close(self) -> None:
         self._connection.close()
 
-    def cameras(self) -> dict[str, tuple[float, float]]:
-        """Of each camera that has moments: from when to when, in seconds."""
+    def cameras(self) -> dict[str, KeptCamera]:
+        """Those that have moments, by name."""
         with told(self.path):
             return {
-                name: (first, last)
-                for name, first, last in self._connection.execute(
-                    "SELECT name, min(start_seconds), max(end_seconds) FROM cameras "
+                name: KeptCamera(*found)
+                for name, *found in self._connection.execute(
+                    "SELECT name, min(start_seconds), max(end_seconds), kind FROM cameras "
                     "JOIN moments ON camera_id = cameras.id GROUP BY name ORDER BY name"
                 )
             }
+
+    def kind(self, camera: str) -> str:
+        """What opened it; "" where that was not told, or there is no such camera."""
+        with told(self.path):
+            found = self._connection.execute("SELECT kind FROM cameras WHERE name = ?", (camera,)).fetchone()
+        return "" if found is None else str(found[0])
 
     def newest(
         self, camera: str, *, most: int, until_seconds: float, since_seconds: float = -math.inf

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 WAL_BYTES = 16 * 1024 * 1024
 """What SQLite's write-ahead log beside the file is cut back to; it counts to what is kept."""
@@ -22,15 +23,18 @@ _PAGES_GIVEN_BACK = 256
 class Retention:
     """At most so old and, of all cameras together, so large; `per_camera_bytes` of any one.
 
+    camera_seconds  of cameras that are kept for another time than the rest, by name
+
     Raises: ValueError where a limit is not positive, or `keep_bytes` is below `LEAST_BYTES`.
     """
 
     keep_seconds: float = 30 * _DAY_SECONDS
     keep_bytes: int = 20_000_000_000
     per_camera_bytes: int | None = None
+    camera_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        limits = (self.keep_seconds, self.keep_bytes, self.per_camera_bytes or 1)
+        limits = (self.keep_seconds, self.keep_bytes, self.per_camera_bytes or 1, *self.camera_seconds.values())
         if min(limits) <= 0:
             raise ValueError(f"expected limits above 0, received {limits}")
         if self.keep_bytes < LEAST_BYTES:
@@ -52,7 +56,12 @@ def make_room(connection: sqlite3.Connection, retention: Retention, coming: Comi
     First goes what is too old; then tokens, where they take more than half; then whole moments, the oldest first, those
     without a note as if they were twice as old.
     """
-    connection.execute("DELETE FROM moments WHERE end_seconds < ?", (now_seconds - retention.keep_seconds,))
+    for camera_id, name in connection.execute("SELECT id, name FROM cameras").fetchall():
+        before_seconds = now_seconds - retention.camera_seconds.get(name, retention.keep_seconds)
+        connection.execute(
+            "DELETE FROM moments WHERE camera_id = ? AND (note <> '') IN (0, 1) AND end_seconds < ?",
+            (camera_id, before_seconds),
+        )
     while (over := _token_bytes(connection) + coming.token_bytes - _TOKENS_SHARE * retention.keep_bytes) > 0:
         if not _let_tokens_go(connection, _at_once(over)):
             break

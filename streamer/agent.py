@@ -275,7 +275,7 @@ async def _archiving(
     if settings.archive is None:
         yield None
         return
-    async with Archiving(settings.archive, list(settings.cameras), kind_of(model)) as archiving:
+    async with Archiving(settings.archive, list(settings.cameras.values()), kind_of(model)) as archiving:
         for index, camera in enumerate(settings.cameras.values()):
             if camera.live:
                 restore = partial(archiving.restore, memory, index, now_seconds=time.time())

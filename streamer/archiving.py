@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from memory import Archive, ArchiveError, DamagedArchiveError, EncoderKind, KeptMoment, Memory, Moment, Retention
 from memory.archive_file import set_aside
-from streamer.settings import ArchiveSettings
+from streamer.settings import ArchiveSettings, CameraSettings
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Archiving:
     def __init__(
         self,
         settings: ArchiveSettings,
-        cameras: Sequence[str],
+        cameras: Sequence[CameraSettings],
         encoder: EncoderKind,
         *,
         retry_seconds: float = RETRY_SECONDS,
@@ -65,8 +65,10 @@ class Archiving:
             settings.keep_days * _DAY_SECONDS,
             int(settings.keep_gigabytes * _GIGABYTE),
             None if each is None else int(each * _GIGABYTE),
+            {camera.name: camera.keep_days * _DAY_SECONDS for camera in cameras if camera.keep_days is not None},
         )
-        self._cameras = list(cameras)
+        self._cameras = [camera.name for camera in cameras]
+        self._kinds = {camera.name: camera.kind for camera in cameras}
         self._encoder = encoder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self._archive: Archive | None = None
@@ -172,14 +174,17 @@ class Archiving:
     def _open(self) -> None:
         if self._archive is None:
             try:
-                self._archive = Archive(self._folder, encoder=self._encoder, retention=self._retention)
+                self._archive = self._new()
             except DamagedArchiveError as error:
                 self._begin_anew(error)
 
     def _begin_anew(self, error: DamagedArchiveError) -> None:
         self._close()
         log.warning("%s; it is %s now, and a new one is begun", error, set_aside(self._folder))
-        self._archive = Archive(self._folder, encoder=self._encoder, retention=self._retention)
+        self._archive = self._new()
+
+    def _new(self) -> Archive:
+        return Archive(self._folder, encoder=self._encoder, retention=self._retention, kinds=self._kinds)
 
     def _written(self, write: Callable[[Archive], None]) -> None:
         """After a fault the file is opened anew at the next try; a damaged one is set aside at once."""

@@ -12,7 +12,7 @@ from llm.base import LanguageModel, Remote
 from llm.errors import LanguageModelError
 from llm.prompt import MAX_QUESTION_CHARACTERS
 from memory import ArchiveError
-from streamer.archived import foreword, recall_archived
+from streamer.archived import foreword, recall_archived, strangeness
 from streamer.device import DeviceThread, Priority
 from streamer.errors import QuestionError
 from streamer.questions import ANSWER_TOKENS, Answer, Latency
@@ -39,9 +39,10 @@ async def _answer(
 ) -> Answer:
     asked_seconds = time.monotonic()
     try:
-        evidence = await recall_archived(model, device, folder, camera, question, span)
+        archived = await recall_archived(model, device, folder, camera, question, span)
+        evidence = archived.evidence
         queue_seconds, first_token_seconds = time.monotonic() - asked_seconds, 0.0
-        text = foreword(evidence)
+        text = foreword(evidence) + strangeness(model, archived.camera_kind)
         steps = model.answer(evidence, question, camera=camera, max_new_tokens=ANSWER_TOKENS)
         async with aclosing(each_piece(steps, device=device, priority=Priority.ANSWER)) as pieces:
             async for piece in pieces:

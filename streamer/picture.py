@@ -29,6 +29,12 @@ def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
         scale /= 2
 
 
+def decode_jpeg(jpeg: bytes) -> NDArray[np.uint8] | None:
+    """-> uint8 [H, W, 3] RGB; None where it is none, or damaged."""
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 def _scaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     if scale == 1.0:
         return pixels

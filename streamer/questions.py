@@ -17,7 +17,7 @@ from llm.base import LanguageModel, Remote, Usage
 from llm.errors import LanguageModelError
 from llm.prompt import MAX_QUESTION_CHARACTERS, STALE_SECONDS
 from memory import ArchiveError, Evidence, EvidenceSlot, Memory, Reach
-from streamer.archived import foreword, recall_archived
+from streamer.archived import foreword, recall_archived, strangeness
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.errors import BusyError, NotReadyError, QuestionError
@@ -266,7 +266,7 @@ class Questions:
             evidence, put, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
         )
         text = foreword(evidence) if is_then else self._staleness(watched, evidence, is_current=is_current)
-        text += self._strangeness(watched)
+        text += strangeness(self._model, watched.settings.kind)
         asked.say(text)
         first_token_seconds = 0.0
         async with aclosing(each_piece(steps, device=self._device, priority=Priority.ANSWER)) as pieces:
@@ -308,9 +308,10 @@ class Questions:
         put, span = frozen
         name = self._cameras[asked.camera].name
         try:
-            return put, await recall_archived(self._model, self._device, self._archive, name, put, span), True
+            archived = await recall_archived(self._model, self._device, self._archive, name, put, span)
         except ArchiveError as error:
             raise QuestionError(str(error)) from error
+        return put, archived.evidence, True
 
     def _freeze(self, asked: Asked) -> Evidence | tuple[str, Span]:
         """On the device thread: what memory has, or what to ask the archive."""
@@ -336,11 +337,6 @@ class Questions:
         age_seconds = evidence.frame_age_seconds or 0.0
         if age_seconds > STALE_SECONDS or not is_current:
             return f"(The newest picture is {age_seconds:.0f} s old, {_state(camera)}: this is not now.) "
-        return ""
-
-    def _strangeness(self, camera: Camera) -> str:
-        if self._model.knows_only is not None and self._model.knows_only != camera.settings.kind:
-            return "(The bundled model knows only the built-in yard; about this camera it can but guess.) "
         return ""
 
 

@@ -82,6 +82,7 @@ class CameraSettings(_Strict):
     verify_tls    rtsps:// and https://: false (as most cameras sign their own certificate) encrypts, but does not check
                   who answers
     skip_still    an unchanged scene costs almost nothing: it lengthens the newest memory, but is not encoded again
+    keep_days     how long the archive keeps it, where that is not as long as the others
     speed, start  for files: a ceiling on the pace, and when the recording was made
     """
 
@@ -96,6 +97,7 @@ class CameraSettings(_Strict):
     isolation: Isolation = "auto"
     verify_tls: bool = False
     skip_still: bool = True
+    keep_days: Annotated[float, Field(gt=0)] | None = None
     speed: Annotated[float, Field(gt=0)] | None = None
     start: Annotated[float, BeforeValidator(_epoch), Field(ge=0)] | None = None
 
@@ -232,6 +234,15 @@ class Settings(_Strict):
             else:
                 named[name] = camera
         return named
+
+    @model_validator(mode="after")
+    def _keys_of_the_archive(self) -> "Settings":
+        for name, camera in self.cameras.items():
+            if camera.keep_days is not None and self.archive is None:
+                raise ValueError(
+                    f"keep_days of {name} is for the archive, and there is none; add archive: or remove it"
+                )
+        return self
 
     @property
     def model_name(self) -> str:

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from memory import Archive, ArchiveError, DamagedArchiveError, NewerArchiveError
+from memory import Archive, ArchiveError, ArchiveReader, DamagedArchiveError, NewerArchiveError
 from memory.archive_file import FILE_NAME, set_aside
 from tests.memory.moments import ENCODER, START, moment
 
@@ -36,9 +36,37 @@ def test_a_file_of_a_newer_version_fails_and_stays_as_it_is(tmp_path):
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(NewerArchiveError, match=r"newer Longwatch \(version 99, this one knows 1\); update"):
+    with pytest.raises(NewerArchiveError, match=r"newer Longwatch \(version 99, this one knows 2\); update"):
         Archive(tmp_path, encoder=ENCODER)
     assert path.read_bytes() == before
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date_by_who_may_write(tmp_path):
+    path = tmp_path / FILE_NAME
+    with Archive(tmp_path, encoder=ENCODER) as archive:
+        ids = archive.add("yard", [moment(0), moment(1)], now_seconds=START)
+        archive.set_note(ids[0], "A dog.")
+    with sqlite3.connect(path) as connection:  # as the first version had it
+        connection.execute("ALTER TABLE cameras DROP COLUMN kind")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(ArchiveError, match=r"of an older Longwatch \(version 1\); start its agent once"):
+        ArchiveReader(tmp_path, encoder=ENCODER)
+    with Archive(tmp_path, encoder=ENCODER, kinds={"yard": "demo"}) as archive:
+        assert archive.kind("yard") == ""
+        assert [each.note for each in archive.newest("yard", **ALL)] == ["A dog.", ""]
+        archive.add("yard", [moment(2)], now_seconds=START)
+        assert archive.kind("yard") == "demo"
+    with ArchiveReader(tmp_path, encoder=ENCODER) as archive:
+        assert archive.cameras() == {"yard": (moment(0).start_seconds, moment(2).end_seconds, "demo")}
+        assert archive.kind("street") == ""
+
+
+def test_what_opens_a_camera_may_change_and_is_not_forgotten(tmp_path):
+    for kind, known in (("rtsp", "rtsp"), ("", "rtsp"), ("demo", "demo")):
+        with Archive(tmp_path, encoder=ENCODER, kinds={"yard": kind}) as archive:
+            archive.add("yard", [moment(0)], now_seconds=START)
+            assert archive.kind("yard") == known
 
 
 def test_a_database_of_another_program_fails_and_stays_as_it_is(tmp_path):

@@ -20,6 +20,16 @@ def test_what_is_too_old_goes(tmp_path):
         assert len(kept) == pytest.approx(100 / 4.5, abs=1)
 
 
+def test_a_camera_may_be_kept_shorter_or_longer_than_the_others(tmp_path):
+    retention = Retention(keep_seconds=100, camera_seconds={"door": 30, "street": 300})
+    with Archive(tmp_path, encoder=ENCODER, retention=retention) as archive:
+        for number in range(100):
+            for camera in ("door", "yard", "street"):
+                archive.add(camera, [moment(number)], now_seconds=moment(number).end_seconds)
+        for camera, seconds in (("door", 30), ("yard", 100), ("street", 300)):
+            assert len(list(archive.newest(camera, **ALL))) == pytest.approx(seconds / 4.5, abs=1)
+
+
 def test_tokens_are_at_most_half_and_their_pictures_stay(tmp_path):
     encoder = EncoderKind("large", 64, 2048)
 
@@ -65,5 +75,7 @@ def test_the_file_shrinks_where_less_is_kept(tmp_path):
 def test_limits_that_keep_nothing_fail():
     with pytest.raises(ValueError, match="limits above 0"):
         Retention(keep_seconds=0)
+    with pytest.raises(ValueError, match="limits above 0"):
+        Retention(camera_seconds={"door": 0.0})
     with pytest.raises(ValueError, match="at least"):
         Retention(keep_bytes=1000)

@@ -8,19 +8,21 @@ from itertools import pairwise
 
 import pytest
 
-from memory import Archive
+from memory import Archive, EncoderKind, Moment, quantise
 from streamer.agent import run_agent
-from streamer.archived import recall_archived
+from streamer.archived import MOST_ANEW, recall_archived
 from streamer.ask import ask_archive
 from streamer.device import DeviceThread
 from streamer.errors import QuestionError
 from streamer.model_memory import kind_of
+from streamer.picture import encode_jpeg
 from streamer.settings import Settings
 from streamer.times import Span
 from streamer.yard.exam import memory_for
 from streamer.yard.render import render
 from streamer.yard.world import World
 from tests.conftest import REPO
+from tests.memory.moments import tokens_of
 
 START, SECONDS, EVERY_SECONDS = 1_795_350_000.0, 1800, 4
 QUESTION = "Is the gate open?"
@@ -62,9 +64,9 @@ async def test_a_question_about_then_is_answered_from_then(bundled, kept):
 async def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pictures(bundled, kept):
     folder, _ = kept
     async with DeviceThread() as device:
-        first = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))
+        first = (await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))).evidence
         await recall_archived(bundled, device, folder, "yard", "Was there a car?", Span(START + 600))
-        again = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))
+        again = (await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 1500))).evidence
     assert first.slots == again.slots
     assert first.tokens.equal(again.tokens)
     assert all(later.start_seconds >= earlier.end_seconds for earlier, later in pairwise(first.slots))
@@ -79,10 +81,56 @@ async def test_evidence_is_the_same_whatever_was_asked_before_and_names_its_pict
 async def test_a_span_has_nothing_from_before_it(bundled, kept):
     folder, _ = kept
     async with DeviceThread() as device:
-        evidence = await recall_archived(bundled, device, folder, "yard", QUESTION, Span(START + 700, START + 400))
+        span = Span(START + 700, START + 400)
+        evidence = (await recall_archived(bundled, device, folder, "yard", QUESTION, span)).evidence
     assert evidence.slots[0].end_seconds >= START + 400
     assert evidence.slots[0].start_seconds >= START + 300
     assert evidence.slots[-1].end_seconds <= START + 700
+
+
+async def test_what_another_encoder_saw_is_encoded_anew_from_its_pictures(bundled, tmp_path):
+    """Its moments have pictures, and no tokens that can be read."""
+    world, times = World(7, lively=True), [START + 4 * k for k in range(48)]
+    pictures = {each: render(world.state_at(each)) for each in times}
+    other = EncoderKind("another model's", 4, 8)
+    with Archive(tmp_path, encoder=other) as archive:
+        seen = [kept_moment(number, tokens_of(number)[None], pictures[each]) for number, each in enumerate(times[:40])]
+        archive.add("yard", seen, now_seconds=times[39])
+    with Archive(tmp_path, encoder=kind_of(bundled)) as archive:
+        tokens = bundled.encoder.encode([pictures[each] for each in times[40:]])
+        own = [kept_moment(40 + k, each[None], pictures[times[40 + k]]) for k, each in enumerate(tokens)]
+        archive.add("yard", own, now_seconds=times[-1])
+    async with DeviceThread() as device:
+        evidence = (await recall_archived(bundled, device, tmp_path, "yard", QUESTION, Span(times[-1] + 2))).evidence
+    assert sum(slot.start_seconds < times[40] for slot in evidence.slots) == MOST_ANEW
+    assert evidence.slots[0].start_seconds == times[0]
+    answer = await ask_archive(bundled, tmp_path, "yard", QUESTION, Span(times[20] + 2))
+    assert answer.answer == f"The gate is {'open' if world.state_at(times[20]).gate_open else 'closed'}."
+    assert answer.evidence[-1].start_seconds == times[20]
+
+
+async def test_what_has_neither_tokens_nor_pictures_is_told(bundled, tmp_path):
+    with Archive(tmp_path, encoder=EncoderKind("another model's", 4, 8)) as archive:
+        archive.add("yard", [kept_moment(0, tokens_of(0)[None], None)], now_seconds=START)
+    with pytest.raises(QuestionError, match="seen by another model's encoder, and has no pictures"):
+        await ask_archive(bundled, tmp_path, "yard", QUESTION, Span(START + 60))
+
+
+@pytest.mark.parametrize(("kind", "is_warned"), [("rtsp", True), ("demo", False), ("", False)])
+async def test_what_the_model_does_not_know_is_told_of_then_too(bundled, tmp_path, kind, is_warned):
+    with Archive(tmp_path, encoder=kind_of(bundled), kinds={"yard": kind}) as archive:
+        pixels = render(World(7).state_at(START))
+        archive.add("yard", [kept_moment(0, bundled.encoder.encode([pixels]), pixels)], now_seconds=START)
+    answer = await ask_archive(bundled, tmp_path, "yard", QUESTION, Span(START + 5))
+    assert ("knows only the built-in yard" in answer.answer) == is_warned
+
+
+def kept_moment(number, tokens, pixels) -> Moment:
+    """Of one frame, `number` times four seconds after START; tokens [1, N, W]."""
+    (quantised,) = quantise(tokens)
+    jpeg = b"" if pixels is None else encode_jpeg(pixels)
+    start = START + 4 * number
+    return Moment(number, start, start + 3.5, 7, gap_before=False, tokens=quantised, picture=jpeg)
 
 
 async def test_a_time_when_the_camera_was_lost_is_told(bundled, kept):

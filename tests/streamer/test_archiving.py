@@ -9,10 +9,11 @@ from memory import Archive, EncoderKind, Memory
 from memory.archive_file import FILE_NAME
 from streamer.agent import run_agent
 from streamer.archiving import MAX_WAITING, Archiving
-from streamer.settings import ArchiveSettings, Settings
+from streamer.settings import ArchiveSettings, CameraSettings, Settings
 from tests.memory.moments import ENCODER, moment
 
 ALL = {"most": 100_000, "until_seconds": float("inf")}
+YARD = [CameraSettings(name="yard", url="demo://yard")]
 
 
 def kept(folder, encoder=ENCODER, camera="yard"):
@@ -21,7 +22,7 @@ def kept(folder, encoder=ENCODER, camera="yard"):
 
 
 def archiving_to(folder) -> Archiving:
-    return Archiving(ArchiveSettings(path=folder), ["yard"], ENCODER, retry_seconds=0.05)
+    return Archiving(ArchiveSettings(path=folder), YARD, ENCODER, retry_seconds=0.05)
 
 
 async def until_written(archiving: Archiving, count: int) -> None:
@@ -154,7 +155,7 @@ async def test_what_waits_too_long_is_lost_and_counted(tmp_path, caplog):
 
 async def test_one_camera_keeps_no_more_than_its_share(tmp_path):
     settings = ArchiveSettings(path=tmp_path, keep_gigabytes_per_camera=0.001)
-    async with Archiving(settings, ["yard"], ENCODER) as archiving:
+    async with Archiving(settings, YARD, ENCODER) as archiving:
         archiving.put([(0, [moment(number, picture=bytes(50_000)) for number in range(40)])], [0.0])
     assert 15 <= len(kept(tmp_path)) <= 19
 

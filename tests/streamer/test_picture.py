@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.picture import MAX_BYTES, encode_jpeg
+from streamer.picture import MAX_BYTES, decode_jpeg, encode_jpeg
 
 
 def _decoded(jpeg: bytes):
@@ -47,3 +47,13 @@ def test_odd_sizes_are_pictures(shape):
 def test_no_pixels_are_no_picture_and_fails(shape):
     with pytest.raises(ValueError, match=f"got {shape[1]}x0"):
         encode_jpeg(np.zeros((*shape, 3), np.uint8))
+
+
+def test_a_jpeg_comes_back_as_it_was_and_what_is_none_does_not():
+    pixels = np.zeros((90, 160, 3), np.uint8)
+    pixels[:, :80] = (200, 30, 10)
+    read = decode_jpeg(encode_jpeg(pixels))
+    assert read.shape == pixels.shape
+    assert np.abs(read.astype(int) - pixels)[:, :70].max() < 12
+    assert decode_jpeg(b"") is None
+    assert decode_jpeg(b"no jpeg") is None

@@ -135,6 +135,14 @@ def test_cameras_of_the_command_line_are_numbered() -> None:
         ),
         ("cameras: {f: rtsp://h/x}\nmqtt: {host: h}", "mqtt is not built yet in this version; remove it"),
         (
+            "cameras: {f: {url: rtsp://h/x, keep_days: 3}}",
+            "keep_days of f is for the archive, and there is none; add archive: or remove it",
+        ),
+        (
+            "cameras: {f: {url: rtsp://h/x, keep_days: 0}}\narchive: {}",
+            "cameras.f.keep_days: expected it to be greater than 0",
+        ),
+        (
             "cameras: {f: rtsp://h/x}\narchive: {keep_gigabytes: 0.01}",
             "archive.keep_gigabytes: expected it to be greater than or equal to 0.1",
         ),
