@@ -48,8 +48,7 @@ def main(
 ) -> None:
     """Fills memories, asks, counts. A full run writes benchmarks/results/recall.json and docs/recall.png."""
     machine = environment()
-    where = cache / fingerprint(BUNDLED_FOLDER) / _weights_of(BUNDLED_FOLDER)
-    where.mkdir(parents=True, exist_ok=True)
+    where = cache_of(cache)
     names = QUICK_NAMES if quick else (*POLICIES, *BASELINES)
     with Progress(console=_err, transient=True) as progress, processes() as pool:
         asked = _quick(pool, seed, where, progress) if quick else _full(pool, seed, names, num_worlds, where, progress)
@@ -136,8 +135,12 @@ def _share(right: Iterable[bool]) -> float | None:
     return round(sum(marks) / len(marks), 4) if marks else None
 
 
-def _weights_of(folder: Path) -> str:
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]
+def cache_of(folder: Path) -> Path:
+    """Made, for what the bundled checkpoint as it is sees and answers."""
+    weights = hashlib.sha256((BUNDLED_FOLDER / "model.safetensors").read_bytes()).hexdigest()[:12]
+    where = folder / fingerprint(BUNDLED_FOLDER) / weights
+    where.mkdir(parents=True, exist_ok=True)
+    return where
 
 
 def _show(figures: dict[str, Any], names: Iterable[str]) -> None:

@@ -72,7 +72,7 @@ def ask_world(model: HuggingFaceModel, job: Job) -> Iterator[Asked]:
     day_seconds = datetime(2026, 1, 1).timestamp() + rng.uniform(1, 364) * 86_400
     now_seconds = draw_moment(world, day_seconds, rng)
     since_seconds = now_seconds - job.span_seconds
-    questions = list(_questions(world, since_seconds, now_seconds, job.classes, rng))
+    questions = list(questions_of(world, since_seconds, now_seconds, job.classes, rng))
     seen = sightings_of(
         world,
         model.encoder,
@@ -125,9 +125,10 @@ def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()}
 
 
-def _questions(
+def questions_of(
     world: World, since_seconds: float, now_seconds: float, classes: Iterable[str], rng: np.random.Generator
 ) -> Iterator[YardQuestion]:
+    """At most `PER_CLASS` of each, in wordings not learned."""
     for klass in classes:
         for _ in range(PER_CLASS):
             try:

@@ -46,5 +46,8 @@ def draw_plot(figures: dict[str, Any], file: Path) -> None:
 
 
 def age_text(seconds: int) -> str:
-    """ "30 s", "5 min", "3 h"."""
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
+    """ "30 s", "5 min", "3 h", "2 days"."""
+    for unit, length in (("s", 60), ("min", 3600), ("h", 2 * 86_400)):
+        if seconds < length:
+            return f"{seconds // {'s': 1, 'min': 60, 'h': 3600}[unit]} {unit}"
+    return f"{seconds // 86_400} days"
