@@ -18,6 +18,7 @@ from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
 from memory import Memory, MemoryFill
 from streamer.archiving import Archiving
+from streamer.asked import Asked
 from streamer.backoff import Backoff
 from streamer.capture import Camera, CameraState
 from streamer.device import DeviceThread, Priority
@@ -25,7 +26,7 @@ from streamer.errors import ModelError, QuestionError
 from streamer.local_server import serve
 from streamer.model_memory import kind_of, memory_of
 from streamer.perceive import Perceive
-from streamer.questions import Asked, Questions
+from streamer.questions import Questions
 from streamer.remember import Remember
 from streamer.secret import redact
 from streamer.settings import BudgetSettings, PatienceSettings, Quantize, Settings

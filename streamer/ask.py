@@ -5,33 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from llm.base import LanguageModel, Remote
 from llm.errors import LanguageModelError
-from llm.prompt import MAX_QUESTION_CHARACTERS
 from memory import ArchiveError
+from streamer.answer import ANSWER_TOKENS, NO_ANSWER, Answer, Latency, as_put, tell
 from streamer.archived import foreword, recall_archived, strangeness
-from streamer.device import DeviceThread, Priority
+from streamer.device import DeviceThread
 from streamer.errors import QuestionError
-from streamer.questions import ANSWER_TOKENS, Answer, Latency
-from streamer.steps import each_piece
 from streamer.times import Span
 
 
 async def ask_archive(model: LanguageModel, folder: Path, camera: str, question: str, span: Span) -> Answer:
     """Raises: QuestionError, one line that says what to do."""
-    question = question.strip()
-    if not question:
-        raise QuestionError("the question is empty; ask, for example: What is happening?")
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise QuestionError(
-            f"the question has {len(question)} characters, and at most {MAX_QUESTION_CHARACTERS} are read; ask a "
-            "shorter one"
-        )
     async with DeviceThread() as device, _connected(model):
-        return await _answer(model, device, folder, camera, question, span)
+        return await _answer(model, device, folder, camera, as_put(question), span)
 
 
 async def _answer(
@@ -41,26 +31,24 @@ async def _answer(
     try:
         archived = await recall_archived(model, device, folder, camera, question, span)
         evidence = archived.evidence
-        queue_seconds, first_token_seconds = time.monotonic() - asked_seconds, 0.0
+        queue_seconds = time.monotonic() - asked_seconds
         text = foreword(evidence) + strangeness(model, archived.camera_kind)
         steps = model.answer(evidence, question, camera=camera, max_new_tokens=ANSWER_TOKENS)
-        async with aclosing(each_piece(steps, device=device, priority=Priority.ANSWER)) as pieces:
-            async for piece in pieces:
-                if piece.is_token and not first_token_seconds:
-                    first_token_seconds = time.monotonic() - asked_seconds
-                text += piece.text
+        told, first_token_seconds = await tell(
+            steps, device=device, asked_monotonic_seconds=asked_seconds, say=lambda _: None
+        )
     except (ArchiveError, LanguageModelError) as error:
         raise QuestionError(str(error)) from error
     total_seconds = time.monotonic() - asked_seconds
     return Answer(
         camera=camera,
         question=question,
-        answer=text.strip() or "(the model gave no answer)",
+        answer=(text + told).strip() or NO_ANSWER,
         asked_at_seconds=evidence.now_seconds,
         frame_age_seconds=evidence.frame_age_seconds or 0.0,
         evidence=evidence.slots,
         memory={"moments": len(evidence.slots)},
-        latency=Latency(queue_seconds, first_token_seconds or total_seconds, total_seconds),
+        latency=Latency(queue_seconds, first_token_seconds, total_seconds),
         model=model.name,
         usage=model.usage if isinstance(model, Remote) else None,
     )

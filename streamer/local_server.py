@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from streamer.asked import Asked
 from streamer.client import SOCKET_NAME
 from streamer.errors import LongwatchError, QuestionError
-from streamer.questions import Asked
 from streamer.times import Span
 
 log = logging.getLogger(__name__)

@@ -7,21 +7,19 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from llm.base import LanguageModel, Remote, Usage
+from llm.base import LanguageModel, Remote
 from llm.errors import LanguageModelError
-from llm.prompt import MAX_QUESTION_CHARACTERS, STALE_SECONDS
-from memory import ArchiveError, Evidence, EvidenceSlot, Memory, Reach
+from llm.prompt import STALE_SECONDS
+from memory import ArchiveError, Evidence, Memory, Reach
+from streamer.answer import ANSWER_TOKENS, NO_ANSWER, Answer, Latency, as_put, tell
 from streamer.archived import foreword, recall_archived, strangeness
+from streamer.asked import WITHDRAWN, Asked
 from streamer.capture import Camera
 from streamer.device import DeviceThread, Priority
 from streamer.errors import BusyError, NotReadyError, QuestionError
-from streamer.steps import each_piece
 from streamer.time_phrases import find_span
 from streamer.times import Span
 
@@ -29,140 +27,9 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 8
 """Questions that wait for their turn; one more is refused."""
-MAX_PIECES_WAITING = 128
-"""Pieces that wait for a reader; a reader that lets more pile up is dropped, the answer is finished without it."""
-ANSWER_TOKENS = 96
 OVER_SECONDS = 60.0
 """What is longer ago is asked of the archive, where there is one."""
-_WITHDRAWN = "the question was withdrawn"
 _STOPPED = "the agent stopped before the answer was whole"
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Seconds from asking to: the question's turn, the first token of the model, the end."""
-
-    queue_seconds: float
-    first_token_seconds: float
-    total_seconds: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer with the evidence that it was made from; times are the camera's clock's, in UTC epoch seconds."""
-
-    camera: str
-    question: str
-    answer: str
-    asked_at_seconds: float
-    frame_age_seconds: float
-    evidence: tuple[EvidenceSlot, ...]
-    memory: dict[str, int]
-    latency: Latency
-    model: str
-    usage: Usage | None = None
-    """Of a remote model: what it has cost by now."""
-
-    def to_json(self) -> dict[str, Any]:
-        """One flat object for `--json`; evidence as tier, span and weight, of the archive also the id of its picture;
-        `usage` only of a remote model."""
-        usage = {} if self.usage is None else {"usage": asdict(self.usage)}
-        return {
-            "camera": self.camera,
-            "question": self.question,
-            "answer": self.answer,
-            "asked_at_seconds": round(self.asked_at_seconds, 3),
-            "frame_age_seconds": round(self.frame_age_seconds, 3),
-            "evidence": [
-                {
-                    "tier": slot.tier,
-                    "start_seconds": round(slot.start_seconds, 3),
-                    "end_seconds": round(slot.end_seconds, 3),
-                    "weight": slot.weight,
-                    **({"moment_id": slot.slot_id} if slot.tier == "archive" else {}),
-                }
-                for slot in self.evidence
-            ],
-            "memory": self.memory,
-            "latency": {
-                "queue_seconds": round(self.latency.queue_seconds, 4),
-                "first_token_seconds": round(self.latency.first_token_seconds, 4),
-                "total_seconds": round(self.latency.total_seconds, 4),
-            },
-            "model": self.model,
-            **usage,
-        }
-
-
-@dataclass(eq=False)
-class Asked:
-    """A question on its way: iterate over it for the pieces of the answer, then read `answer`; or `cancel()` it."""
-
-    camera: int
-    question: str
-    asked_at_seconds: float
-    span: Span | None = None
-    """Of the archive, where the one who asks says when; else the question's own words may."""
-    asked_monotonic_seconds: float = field(default_factory=time.monotonic)
-    is_cancelled: bool = False
-    is_dropped: bool = False
-    """True where the reader was too slow; the pieces end early, `answer` is whole all the same."""
-    _pieces: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(MAX_PIECES_WAITING + 1))
-    _done: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    _until: asyncio.Timeout | None = None
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        while (piece := await self._pieces.get()) is not None:
-            yield piece
-
-    async def answer(self) -> Answer:
-        """The whole answer. Raises: QuestionError."""
-        return await asyncio.shield(self._done)
-
-    def cancel(self) -> None:
-        """Stop answering at once: a step that runs on the device ends unheard, a remote model's stream is closed."""
-        if self.is_cancelled:
-            return
-        self.is_cancelled = True
-        if self._until is not None:
-            self._until.reschedule(asyncio.get_running_loop().time())
-
-    @asynccontextmanager
-    async def until_cancelled(self) -> AsyncIterator[None]:
-        """Ends the block where the question is withdrawn. Raises: QuestionError."""
-        if self.is_cancelled:
-            raise QuestionError(_WITHDRAWN)
-        try:
-            async with asyncio.timeout(None) as self._until:
-                yield
-        except TimeoutError as error:
-            if not self.is_cancelled:
-                raise
-            raise QuestionError(_WITHDRAWN) from error
-        finally:
-            self._until = None
-        if self.is_cancelled:
-            raise QuestionError(_WITHDRAWN)
-
-    def say(self, piece: str) -> None:
-        if not piece or self.is_dropped:
-            return
-        if self._pieces.qsize() >= MAX_PIECES_WAITING:
-            self.is_dropped = True
-            self._pieces.put_nowait(None)
-            return
-        self._pieces.put_nowait(piece)
-
-    def end(self, result: Answer | QuestionError) -> None:
-        if self._done.done():
-            return
-        if not self.is_dropped:
-            self._pieces.put_nowait(None)
-        if isinstance(result, Answer):
-            self._done.set_result(result)
-        else:
-            self._done.set_exception(result)
-            self._done.exception()  # a reader that went away without asking is no fault
 
 
 class Questions:
@@ -198,16 +65,9 @@ class Questions:
         Raises: QuestionError (empty, too long, or the agent stops), NotReadyError (no frame yet), BusyError
             (`MAX_WAITING` wait already).
         """
-        question = " ".join(question.encode(errors="replace").decode().split())
         if self._is_closed:
             raise QuestionError(_STOPPED)
-        if not question:
-            raise QuestionError("the question is empty; ask something, for example: What is happening?")
-        if len(question) > MAX_QUESTION_CHARACTERS:
-            raise QuestionError(
-                f"the question has {len(question)} characters, and at most {MAX_QUESTION_CHARACTERS} are read; "
-                "ask a shorter one"
-            )
+        question = as_put(question)
         watched = self._cameras[camera]
         if not self._num_encoded[camera]:
             raise NotReadyError(
@@ -215,7 +75,7 @@ class Questions:
             )
         for withdrawn in [one for one in self._waiting if one.is_cancelled]:
             self._waiting.remove(withdrawn)
-            withdrawn.end(QuestionError(_WITHDRAWN))
+            withdrawn.end(QuestionError(WITHDRAWN))
         if len(self._waiting) >= MAX_WAITING:
             raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment")
         if span is not None and self._archive is None:
@@ -268,19 +128,15 @@ class Questions:
         text = foreword(evidence) if is_then else self._staleness(watched, evidence, is_current=is_current)
         text += strangeness(self._model, watched.settings.kind)
         asked.say(text)
-        first_token_seconds = 0.0
-        async with aclosing(each_piece(steps, device=self._device, priority=Priority.ANSWER)) as pieces:
-            async for piece in pieces:
-                if piece.is_token and not first_token_seconds:
-                    first_token_seconds = time.monotonic() - asked.asked_monotonic_seconds
-                text += piece.text
-                asked.say(piece.text)
+        told, first_token_seconds = await tell(
+            steps, device=self._device, asked_monotonic_seconds=asked.asked_monotonic_seconds, say=asked.say
+        )
         fill = self._memory.fill(asked.camera)
         total_seconds = time.monotonic() - asked.asked_monotonic_seconds
         return Answer(
             camera=watched.name,
             question=asked.question,
-            answer=text.strip() or "(the model gave no answer)",
+            answer=(text + told).strip() or NO_ANSWER,
             asked_at_seconds=asked.asked_at_seconds,
             frame_age_seconds=evidence.frame_age_seconds or 0.0,
             evidence=evidence.slots,
@@ -291,7 +147,7 @@ class Questions:
                 "long_term_slots": fill.long_term_slots,
                 "nbytes": self._memory.nbytes,
             },
-            latency=Latency(queue_seconds, first_token_seconds or total_seconds, total_seconds),
+            latency=Latency(queue_seconds, first_token_seconds, total_seconds),
             model=self._model.name,
             usage=self._model.usage if isinstance(self._model, Remote) else None,
         )

@@ -15,11 +15,12 @@ from rich.text import Text
 
 from llm.base import Usage
 from streamer.agent import Agent, CameraReport
+from streamer.answer import Answer
+from streamer.asked import Asked
 from streamer.check import CheckReport
 from streamer.console import make_console
 from streamer.errors import LongwatchError
 from streamer.evidence_line import evidence_of_json
-from streamer.questions import Answer, Asked
 
 REFRESH_SECONDS = 0.5
 _STYLES = {

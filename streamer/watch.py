@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from llm.base import LanguageModel
 from streamer.agent import Agent, run_agent
+from streamer.asked import Asked
 from streamer.capture import Camera
 from streamer.check import CheckReport, check_camera
 from streamer.errors import BusyError, CameraError, LongwatchError, NotReadyError, QuestionError
-from streamer.questions import Asked
 from streamer.settings import Settings
 from streamer.terminal import Terminal
 

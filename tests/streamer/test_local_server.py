@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from streamer.agent import run_agent
+from streamer.asked import Asked
 from streamer.client import SOCKET_NAME, ask_agent
 from streamer.errors import QuestionError
 from streamer.local_server import MAX_CLIENTS, REQUEST_BYTES, serve
-from streamer.questions import Asked
 from streamer.settings import Settings
 from streamer.times import Span
 from tests.conftest import REPO
