@@ -152,6 +152,18 @@ async def test_a_real_server_with_a_model_of_text_is_sent_captions_and_notes(
     assert await said(model, of=evidence_of([b"", b""], ["A red car.", "Nothing."]))
 
 
+async def test_of_a_real_server_whose_model_cannot_see_it_is_told_once(
+    make: Make, real: ServingProcess, text_only: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It drops pictures without a word."""
+    model = make(f"openai:{real.url}#{text_only}", patience=PATIENT)
+    for _ in range(2):
+        await said(model, of=evidence(16))
+    told = [line.getMessage() for line in caplog.records if "does not seem to see" in line.getMessage()]
+    assert len(told) == 1
+    assert "16 pictures" in told[0]
+
+
 async def test_a_real_server_that_comes_after_the_agent_is_found_and_one_that_is_killed_is_told(
     make: Make, tmp_path: Path, text_only: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
