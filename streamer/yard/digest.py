@@ -14,11 +14,13 @@ from streamer.yard.side_by_side import Heads
 from streamer.yard.sources import NOTHING_MORE
 from streamer.yard.watched import ALL_ASKED
 
-CLOCK_SHARE, COUNTING_SHARE, ORDINAL_SHARE, SOURCE_SHARE, FETCHED_SHARE = 0.3, 2.0, 1.0, 0.5, 0.3
+CLOCK_SHARE, COUNTING_SHARE, ORDINAL_SHARE, SOURCE_SHARE, FETCHED_SHARE = 0.3, 2.0, 2.0, 1.0, 0.3
+PRESENT_SHARE, LEFT_SHARE, RECENT_SHARE, ARRIVED_SHARE = 3.0, 8.0, 20.0, 40.0
+"""Slots hold next to nothing of all that can be asked, so the mean over it is small, and drowns beside the clock's."""
 KNOWN_AFTER = 2
 """After so many layers a slot shall know what it shows; one later, from when to when it lasts and what came in it; two
-more, the how manieth of its kind that was, and each word that is told, which slot it is from. One more, and that word
-shall know the time to tell."""
+more, what came within the last minute, the how manieth of its kind each was, and each word that is told, which slot it
+is from. One more, and that word shall know the time to tell."""
 COUNTING_LAYER = KNOWN_AFTER + 2
 COUNTING_HEADS = (
     (*(place for place, (_, colour) in enumerate(ALL_ASKED) if not colour), NUM_ASKED - 1),
@@ -31,7 +33,8 @@ LOOKING_HEADS = (1, 0)
 MOST_COUNTED = 8
 AGAIN_WEIGHT = 3.0
 """What came before is rarer than what came for the first time, and has to be learned."""
-_TIME_SIZES = [24, 60, 60]
+_TIME_SIZES, _TIME_SHARES = [24, 60, 60], (1.0, 1.0, 0.1)
+"""Of hours, minutes and seconds; those tell lengths alone, and are learned last."""
 
 
 class DigestHelper(nn.Module):
@@ -53,6 +56,7 @@ class DigestHelper(nn.Module):
         self.ordinal = nn.Linear(width, NUM_ASKED * MOST_COUNTED)
         self.fetched = nn.Linear(width, sum(_TIME_SIZES))
         self.left = nn.Linear(width, NUM_ASKED)
+        self.recent = nn.Linear(width, NUM_ASKED)
 
     def forward(self, states: Sequence[Tensor], is_picture: Tensor, batch: Sequence[Written], heads: Heads) -> Tensor:
         """`states` [B, L, D] after each layer, `is_picture` [B, L] where pictures' tokens stand -> loss."""
@@ -63,16 +67,19 @@ class DigestHelper(nn.Module):
         present = torch.cat([each.present for each in batch]).to(device)
         arrived = torch.cat([each.arrived for each in batch]).to(device)
         left = torch.cat([each.left for each in batch]).to(device)
-        early, later = states[KNOWN_AFTER][is_behind].float(), states[KNOWN_AFTER + 1][is_behind].float()
+        recent = torch.cat([each.recent for each in batch]).to(device)
+        early, later, later_still = (states[KNOWN_AFTER + k][is_behind].float() for k in range(3))
         glance = states[1][is_picture].float().view(len(clock), -1, states[1].shape[-1]).mean(1)
         weight = torch.full((NUM_ASKED,), 4.0, device=device)
         told = self.clock(later).chunk(2, dim=-1)
         loss: Tensor = (
             CLOCK_SHARE * (_clock_loss(told[0], clock[:, :3]) + _clock_loss(told[1], clock[:, 3:]))
             + binary_cross_entropy_with_logits(self.glance(glance).float(), present, pos_weight=weight)
-            + binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
-            + 4.0 * binary_cross_entropy_with_logits(self.left(later).float(), left, pos_weight=0.5 * weight)
-            + 8.0 * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=0.5 * weight)
+            + PRESENT_SHARE * binary_cross_entropy_with_logits(self.present(early).float(), present, pos_weight=weight)
+            + LEFT_SHARE * binary_cross_entropy_with_logits(self.left(later).float(), left, pos_weight=0.5 * weight)
+            + RECENT_SHARE * binary_cross_entropy_with_logits(self.recent(later_still), recent, pos_weight=0.5 * weight)
+            + ARRIVED_SHARE
+            * binary_cross_entropy_with_logits(self.arrived(later).float(), arrived, pos_weight=0.5 * weight)
             + ORDINAL_SHARE * self._of_ordinals(states[LOOKING_LAYER][is_behind], batch)
             + COUNTING_SHARE * counting_loss(states[COUNTING_LAYER], is_behind, batch, heads)
         )
@@ -146,4 +153,5 @@ def _sources_of(each: Written, *, is_next: bool) -> tuple[Tensor, Tensor, Tensor
 def _clock_loss(told: Tensor, clock: Tensor) -> Tensor:
     """Of hours, minutes and seconds, [K, 24 + 60 + 60] against int64 [K, 3]."""
     parts = torch.split(told.float(), _TIME_SIZES, dim=-1)
-    return torch.stack([cross_entropy(part, wanted) for part, wanted in zip(parts, clock.unbind(1), strict=True)]).sum()
+    losses = [cross_entropy(part, wanted) for part, wanted in zip(parts, clock.unbind(1), strict=True)]
+    return torch.stack([share * loss for share, loss in zip(_TIME_SHARES, losses, strict=True)]).sum()

@@ -56,7 +56,7 @@ def _long(time_seconds: float, rng: np.random.Generator) -> Drill:
 def _often(time_seconds: float, rng: np.random.Generator) -> Drill:
     count = int(rng.integers(1, MOST_TIMES + 1))
     answer = times_and_count(sorted(time_seconds + float(rng.uniform(0, 3600)) for _ in range(count)))
-    return Drill(pick(wordings.OFTEN.train, rng).format(a=name_thing(*_asked(rng))), answer, answer.rindex(", ") + 1)
+    return Drill(pick(wordings.OFTEN.train, rng).format(a=name_thing(*_asked(rng))), answer, answer.rindex(": ") + 1)
 
 
 def _length(rng: np.random.Generator, *, least_seconds: float) -> float:

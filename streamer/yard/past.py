@@ -20,6 +20,7 @@ RECENT_SECONDS = 60.0
 LEAST_DURATION_SECONDS = 20.0
 MOST_TIMES = 4
 OFTEN = {1: "once", 2: "twice"}
+ORDINALS = ("", "a 2nd ", "a 3rd ", "a 4th ")
 MOST_FACTS = 6
 """A summary is asked of spans with at most so many comings."""
 NOTHING_SHARE = 0.08
@@ -110,9 +111,9 @@ def _did(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQ
     came = _known_ones(watched, _asked_of(_one(watched.came, rng), rng))
     text = pick(wordings.DID.of(held_out=held_out), rng).format(a=name_thing(*came[0]))
     answers = [f"Yes, {at_clock(coming.start_seconds)}." for coming in came[1]]
-    last = came[1][-1]
+    first = came[1][0]
     return YardQuestion(
-        text, "past", answers[-1], watched.age_seconds(last), tuple(answers[:-1]), told_seconds=_starts([last])
+        text, "past", answers[0], watched.age_seconds(first), tuple(answers[1:]), told_seconds=_starts([first])
     )
 
 
@@ -139,8 +140,9 @@ def _often(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> Yar
         raise NothingToAsk("nothing came twice")
     asked, came = by_count[count][int(rng.integers(len(by_count[count])))]
     text = pick(wordings.OFTEN.of(held_out=held_out), rng).format(a=name_thing(*asked))
-    answer = times_and_count([coming.start_seconds for coming in came])
-    return YardQuestion(text, "past", answer, watched.age_seconds(came[0]), told_seconds=_starts(came))
+    starts = _starts(came)
+    answer, without_numbers = times_and_count(starts), _times_without_numbers(starts)
+    return YardQuestion(text, "past", answer, watched.age_seconds(came[0]), (without_numbers,), told_seconds=starts)
 
 
 def _first(watched: Watched, rng: np.random.Generator, *, held_out: bool) -> YardQuestion:
@@ -246,7 +248,14 @@ def draw_summary(watched: Watched, rng: np.random.Generator, *, held_out: bool) 
 
 
 def times_and_count(times_seconds: Sequence[float]) -> str:
-    """ "At 14:05 and 14:27, twice." """
+    """ "At 14:05, a 2nd at 14:27: twice.", at most `MOST_TIMES`; each is found by its number."""
+    count = len(times_seconds)
+    times = [ordinal + at_clock(seconds) for ordinal, seconds in zip(ORDINALS, times_seconds, strict=False)]
+    return sentence(f"{', '.join(times)}: {OFTEN.get(count, f'{count} times')}")
+
+
+def _times_without_numbers(times_seconds: Sequence[float]) -> str:
+    """ "At 14:05 and 14:27, twice.", as the bundled checkpoint learned it; as right."""
     count = len(times_seconds)
     times = [at_clock(seconds).removeprefix("at ") for seconds in times_seconds]
     return f"At {listed(times)}, {OFTEN.get(count, f'{count} times')}."

@@ -24,7 +24,7 @@ from llm.prompt import NOTE_REQUEST, conversation
 from streamer.yard.drills import Drill, draw_drill
 from streamer.yard.histories import Snapshot, load_history
 from streamer.yard.lessons import IGNORED, draw_camera
-from streamer.yard.past import draw_past
+from streamer.yard.past import RECENT_SECONDS, draw_past
 from streamer.yard.questions import NothingToAsk, YardQuestion, ask, note, with_typos
 from streamer.yard.shown import shown
 from streamer.yard.side_by_side import Heads, positions_and_mask, side_by_side
@@ -49,15 +49,15 @@ EASY_SHARE, QUIET_SHARE = 0.15, 0.06
 TYPO_SHARE = 0.15
 NOTE_SHARE = 0.06
 CLASS_SHARES = {
-    "now": 0.09,
-    "recent": 0.13,
-    "past": 0.4,
-    "duration": 0.12,
-    "never": 0.08,
+    "now": 0.08,
+    "recent": 0.15,
+    "past": 0.45,
+    "duration": 0.1,
+    "never": 0.1,
     "unknowable": 0.02,
-    "summary": 0.16,
+    "summary": 0.1,
 }
-PAST_SHARES = {"did": 0.14, "when": 0.13, "often": 0.3, "first": 0.19, "last vehicle": 0.12, "gate": 0.12}
+PAST_SHARES = {"did": 0.16, "when": 0.13, "often": 0.28, "first": 0.21, "last vehicle": 0.11, "gate": 0.11}
 """What takes several steps is asked more often than it will be."""
 PRESENT = ("now", "now", "now", "unknowable")
 
@@ -72,6 +72,7 @@ class Written:
     clock         int64 [S, 6]: hour, minute and second at which each slot starts and ends
     present       float32 [S, NUM_ASKED]: what each slot shows
     arrived       float32 [S, NUM_ASKED]: what came in it
+    recent        float32 [S, NUM_ASKED]: what came in it within the last minute
     left          float32 [S, NUM_ASKED]: what had gone when it began
     sources       int64 [K, 6]: where words of answers are from, each a `Source`
     """
@@ -83,6 +84,7 @@ class Written:
     clock: Tensor
     present: Tensor
     arrived: Tensor
+    recent: Tensor
     left: Tensor
     sources: Tensor
 
@@ -163,6 +165,7 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
         found += [each._replace(place=each.place + answer_start) for each in sources(question, offsets, evidence)]
         labels += said
     edges = [datetime.fromtimestamp(edge) for slot in evidence.slots for edge in (slot.start_seconds, slot.end_seconds)]
+    is_recent = [slot.start_seconds >= evidence.now_seconds - RECENT_SECONDS for slot in evidence.slots]
     return Written(
         torch.tensor(ids),
         torch.tensor(labels),
@@ -171,6 +174,7 @@ def write(model: HuggingFaceModel, snapshot: Snapshot, rng: np.random.Generator)
         clock=torch.tensor([[edge.hour, edge.minute, edge.second] for edge in edges]).view(-1, 6),
         present=truth.present.float(),
         arrived=truth.arrived.float(),
+        recent=truth.arrived.float() * torch.tensor(is_recent)[:, None],
         left=truth.left.float(),
         sources=torch.tensor(found, dtype=torch.int64).view(-1, len(Source._fields)),
     )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 from transformers import AutoTokenizer
@@ -93,6 +94,9 @@ def main(
     ] = 320_000,
     num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 2_000,
     num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 10_000,
+    begin: Annotated[
+        Path | None, typer.Option(help="Words to go on with, for example training/words.safetensors; keeps the eyes.")
+    ] = None,
     device: Device = _DEVICE,
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures and questions.")] = 1,
 ) -> None:
@@ -100,13 +104,15 @@ def main(
     random.seed(SEED)
     state_folder.mkdir(parents=True, exist_ok=True)
     with Progress(*_COLUMNS) as progress:
-        if num_pictures and not (state_folder / "seen").exists():
+        if begin is not None and not (state_folder / "remembering.pt").exists():
+            begin_with(begin, folder)
+        elif num_pictures and not (state_folder / "seen").exists():
             see(folder, state_folder, num_pictures, device, num_workers, progress)
             (state_folder / "seen").touch()
         histories = make_histories(folder, state_folder / "histories", num_histories, num_workers + 1, progress)
-        remember(folder, state_folder, histories, num_steps, device, num_workers, progress)
+        remember(folder, state_folder, histories, num_steps, device, num_workers, progress, begin=begin)
     stamp(folder)
-    for name in ("seen", "remembering.pt", "seeing.pt"):
+    for name in ("seen", "remembering.pt", "seeing.pt", "words.safetensors"):
         (state_folder / name).unlink(missing_ok=True)
 
 
@@ -137,6 +143,27 @@ def see(folder: Path, state_folder: Path, num_pictures: int, device: str, num_wo
             progress.console.print(f"step {step + 1}: {figures}")
             _save(saved, eyes, optimiser, step + 1)
             save_model(raw, folder)
+
+
+def save_words(learner: nn.ModuleDict, file: Path) -> None:
+    """The words and their helper in float16, for another run to go on with."""
+    kept = {name: value.half().contiguous() for name, value in learner.state_dict().items() if _is_word(name)}
+    save_file(kept, file)
+
+
+def begin_with(file: Path, folder: Path) -> None:
+    """Into `folder` goes the checkpoint with its own eyes and the words of `file`, whatever words it had."""
+    grown = new_model(AutoTokenizer.from_pretrained(folder), seed=SEED)
+    before, kept = load(str(folder)).model.state_dict(), load_file(file)
+    eyes = {name: value for name, value in before.items() if not _is_word(name)}
+    words = {name.removeprefix("model."): value for name, value in kept.items() if name.startswith("model.")}
+    grown.load_state_dict({**eyes, **words})
+    save_model(grown, folder)
+
+
+def _is_word(name: str) -> bool:
+    """Of a learner's parameters: not the eyes'."""
+    return "vision_model" not in name and "connector" not in name
 
 
 def make_histories(folder: Path, where: Path, count: int, num_processes: int, progress: Progress) -> list[Path]:
@@ -177,14 +204,19 @@ def remember(
     device: str,
     num_workers: int,
     progress: Progress,
+    *,
+    begin: Path | None = None,
 ) -> None:
-    """The third stage: the words learn to answer from memories; the eyes are fixed."""
+    """The third stage: the words learn to answer from memories; the eyes are fixed. `begin` has the words' helper."""
     saved = state_folder / "remembering.pt"
     model = load(str(folder), device=device, dtype=torch.float32)
     model.model.train()
     for part in (model.model.model.vision_model, model.model.model.connector):
         part.requires_grad_(False)
     learner = nn.ModuleDict({"model": model.model, "digest": DigestHelper(model.encoder.width)}).to(device)
+    if begin is not None:
+        helper = {name.removeprefix("digest."): value for name, value in load_file(begin).items() if "digest." in name}
+        learner["digest"].load_state_dict(helper)
     optimiser = optimiser_of(learner)
     first_step = _resume(saved, learner, optimiser, device)
     lessons = MemoryLessons(model, histories, seed=SEED + first_step, num_before=first_step)
@@ -208,6 +240,7 @@ def remember(
             progress.console.print(f"step {step + 1}: {shown}")
             _save(saved, learner, optimiser, step + 1)
             save_model(model.model, folder)
+            save_words(learner, state_folder / "words.safetensors")
 
 
 def _autocast(device: str) -> torch.autocast:

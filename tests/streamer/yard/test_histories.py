@@ -78,6 +78,7 @@ def test_questions_side_by_side_do_not_see_each_other(snapshots, bundled):
             together.clock,
             together.present,
             together.arrived,
+            together.recent,
             together.left,
             torch.empty(0, len(Source._fields), dtype=torch.int64),
         )
@@ -187,6 +188,17 @@ def test_the_helper_is_asked_behind_each_picture_and_where_something_is_told(sna
     assert (reached[COUNTING_LAYER] >= came).all()
     assert (reached[LOOKING_LAYER] >= found).all()
     assert torch.equal(reached[LOOKING_LAYER + 1], fetching)
+
+
+def test_what_came_within_the_last_minute_is_told_apart(snapshots, bundled):
+    num_recent = 0
+    for snapshot in snapshots:
+        written = write(bundled, snapshot, np.random.default_rng(4))
+        ages = [snapshot.evidence.now_seconds - slot.start_seconds for slot in snapshot.evidence.slots]
+        for age_seconds, recent, arrived in zip(ages, written.recent, written.arrived, strict=True):
+            assert torch.equal(recent, arrived if age_seconds <= 60 else torch.zeros_like(arrived))
+        num_recent += int(written.recent.sum())
+    assert num_recent > 0
 
 
 class _Scores:

@@ -235,7 +235,7 @@ def test_how_often_counts_the_times_it_appears():
     checked = 0
     for world, since, now, question in _questions("past", 200, seed=2, memory_seconds=(1800,)):
         counts = {"once": 1, "twice": 2, "3 times": 3, "4 times": 4}
-        told = re.fullmatch(r"At (.+), (once|twice|. times)\.", question.answer)
+        told = re.fullmatch(r"At (.+): (once|twice|. times)\.", question.answer)
         if told is None:
             continue
         asked = _asked_about(question.text)
@@ -247,7 +247,11 @@ def test_how_often_counts_the_times_it_appears():
             num += is_there and absent_seconds >= 25
             absent_seconds = 0 if is_there else absent_seconds + 1
         checked += 1
-        assert num == counts[told[2]] == len(re.findall(r"\d\d:\d\d", told[1])), question
+        times = re.findall(r"\d\d:\d\d", told[1])
+        assert num == counts[told[2]] == len(times), question
+        as_learned_before = f"At {' and '.join(filter(None, (', '.join(times[:-1]), times[-1])))}, {told[2]}."
+        assert is_right(question, as_learned_before)
+        assert not is_right(question, as_learned_before.replace(times[-1], "03:33"))
     assert checked > 5
 
 
