@@ -46,10 +46,10 @@ async def serve(folder: Path, ask: Ask, *, look_seconds: float = LOOK_SECONDS) -
         except OSError as error:
             if told != (told := error.strerror or str(error)):
                 log.warning("this agent cannot be asked from another terminal: %s: %s", path, told)
+            await asyncio.sleep(look_seconds)
         else:
             told = ""
-            log.info("the socket %s is gone, and made anew", path)
-        await asyncio.sleep(look_seconds)
+            log.info("the socket %s is gone; it is made anew", path)
 
 
 async def _serve_until_gone(path: Path, ask: Ask, look_seconds: float) -> None:
