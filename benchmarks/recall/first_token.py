@@ -18,7 +18,7 @@ from memory import Archive, Memory, Moment
 from streamer.archiving import MOST_RESTORED
 from streamer.model_memory import kind_of
 from streamer.yard.exam import memory_for
-from streamer.yard.sightings import remember
+from streamer.yard.sightings import Sighting, remember
 
 WATCHED_SECONDS = (60.0, 300.0, 3600.0, 86_400.0)
 QUESTION, NUM_ASKED, APART_SECONDS = "Is the gate open?", 25, 2.0
@@ -41,7 +41,7 @@ def first_tokens(cache: Path) -> dict[str, dict[str, Any]]:
         if watched > OTHERS_SECONDS:
             _restore(model, memory, read_others(cache), now_seconds - watched, now_seconds - 60)
             live_seconds = 60.0
-        remember(memory, [each for each in seen if each.time_seconds > now_seconds - live_seconds])
+        remember(memory, _newest(seen, now_seconds - live_seconds))
         memories[watched] = memory
     times: dict[float, list[float]] = {watched: [] for watched in WATCHED_SECONDS}
     slots: dict[float, int] = {}
@@ -53,6 +53,13 @@ def first_tokens(cache: Path) -> dict[str, dict[str, Any]]:
         f"{watched:.0f}": {"first_token_ms": round(1000 * median(times[watched]), 2), "slots": slots[watched]}
         for watched in WATCHED_SECONDS
     }
+
+
+def _newest(seen: Sequence[Sighting], since_seconds: float) -> list[Sighting]:
+    """From then on, beginning with what was to be seen then."""
+    before = [each for each in seen if each.tokens is not None and each.time_seconds <= since_seconds]
+    first = replace(before[-1], time_seconds=since_seconds)
+    return [first, *(each for each in seen if each.time_seconds > since_seconds)]
 
 
 def _restore(

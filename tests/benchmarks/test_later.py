@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import bench_later
-from benchmarks.recall import later
+from benchmarks.recall import first_token, later
 from benchmarks.recall.later import CLASSES, LATER_SECONDS, WAYS, AskedLater, LaterJob
 from streamer.yard.exam import memory_for
 from streamer.yard.sightings import Sightings, remember
@@ -56,3 +56,18 @@ def test_a_world_is_asked_at_once_and_later(bundled, tmp_path, monkeypatch, numb
     for each in asked:
         assert set(each.right) == {(seconds, way) for seconds in (0.0, 480.0) for way in WAYS}
         assert each.right[0.0, "archive"] == each.right[480.0, "archive"]
+
+
+def test_the_first_word_is_timed_after_a_minute_and_after_long(bundled, tmp_path, monkeypatch):
+    monkeypatch.setattr(later, "bundled", lambda: bundled)
+    monkeypatch.setattr(first_token, "bundled", lambda: bundled)
+    for module in (later, first_token):
+        monkeypatch.setattr(module, "OTHERS_SECONDS", 240.0)
+    monkeypatch.setattr(first_token, "WATCHED_SECONDS", (60.0, 200.0, 2000.0))
+    monkeypatch.setattr(first_token, "NUM_ASKED", 2)
+    later.write_others(tmp_path)
+    found = first_token.first_tokens(tmp_path)
+    assert list(found) == ["60", "200", "2000"]
+    assert all(each["first_token_ms"] > 0 for each in found.values())
+    assert found["60"]["slots"] <= found["200"]["slots"] <= found["2000"]["slots"]
+    assert found["2000"]["slots"] > 20
