@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,6 +21,8 @@ from memory.quantised import QuantisedTokens
 
 MATCHED_SHARE = 4
 """At most one in so many of the moments that are chosen is chosen for the words of its note."""
+MOST_GAPS = 16
+"""The longest of a span; each is told in the prompt, and a month of a camera on a bad line has hundreds."""
 _TELLS_NOTHING = -0.1
 """A rank (FTS5's bm25, the lower the better) of what most notes say."""
 _MOST_LISTED = 100_000
@@ -122,7 +125,8 @@ class ArchiveReader:
             for (_, _, end_seconds, _), (_, start_seconds, _, gap_before) in pairwise(listed)
             if gap_before and end_seconds < start_seconds
         )
-        return Chosen(moments, tuple(gaps), tuple(matched))
+        longest = nlargest(MOST_GAPS, gaps, key=lambda gap: gap.end_seconds - gap.start_seconds)
+        return Chosen(moments, tuple(sorted(longest)), tuple(matched))
 
     def picture(self, moment_id: int) -> bytes:
         """Its JPEG; b"" where it has none or is no more."""

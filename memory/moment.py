@@ -47,7 +47,7 @@ class Chosen:
     """What of an archive is looked at for one question.
 
     moments  oldest first
-    gaps     when the camera was lost, in the time that they cover
+    gaps     when the camera was lost, in the time that they cover; the longest
     matched  ids of those whose notes have words of the question, the best first
     """
 

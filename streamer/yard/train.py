@@ -95,7 +95,12 @@ def main(
     num_histories: Annotated[int, typer.Option(help="How many worlds to remember.")] = 2_000,
     num_steps: Annotated[int, typer.Option(help="Steps of learning to answer from memories.")] = 10_000,
     begin: Annotated[
-        Path | None, typer.Option(help="Words to go on with, for example training/words.safetensors; keeps the eyes.")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Words to go on with, for example training/words.safetensors; keeps the eyes.",
+        ),
     ] = None,
     device: Device = _DEVICE,
     num_workers: Annotated[int, typer.Option(help="Processes that draw pictures and questions.")] = 1,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from memory import Archive, Chosen, Gap, KeptMoment, recall_kept
+from memory.archive_reader import MOST_GAPS
 from tests.memory.moments import ENCODER, START, moment
 
 FAR = 1e12
@@ -156,6 +157,18 @@ def test_no_more_than_a_quarter_is_chosen_for_its_words(archive):
     found = archive.choose("yard", "bicycle?", until_seconds=FAR, most=40)
     assert len(found.matched) <= 10
     assert len(found.moments) == 40
+
+
+def test_of_a_camera_that_was_lost_often_the_longest_gaps_are_told_in_order(tmp_path):
+    """Every other moment comes after a gap, the later the longer."""
+    with Archive(tmp_path, encoder=ENCODER) as archive:
+        lost = [moment(number * number, gap_before=number % 2 == 0) for number in range(1, 101)]
+        archive.add("door", lost, now_seconds=START)
+        found = archive.choose("door", "?", since_seconds=START, until_seconds=FAR, most=60)
+    assert len(found.gaps) == MOST_GAPS
+    assert list(found.gaps) == sorted(found.gaps)
+    assert found.gaps[-1] == Gap(lost[98].end_seconds, lost[99].start_seconds)
+    assert found.gaps[0] == Gap(lost[68].end_seconds, lost[69].start_seconds)
 
 
 def test_of_another_camera_nothing_is_chosen(archive):
