@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from streamer.allocator import share_one_heap
 from streamer.console import make_console
 from streamer.time_phrases import find_span
-from streamer.times import TIMES, Span, parse_time
+from streamer.times import TIMES, Span, parse_moment, parse_time
 
 if TYPE_CHECKING:
     from streamer.settings import Settings
@@ -150,7 +150,9 @@ def ask(
     camera: Annotated[str, typer.Argument(help="A camera's name in the settings; without them, camera1, camera2 ...")],
     question: Annotated[str, typer.Argument(help="In plain words.")],
     archive: Archive = _ARCHIVE,
-    at: Annotated[str | None, typer.Option(help=f"Ask as if it were then: {TIMES}.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help=f"Ask as if it were then, 14:05 up to its last second: {TIMES}.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Only of what was seen since then.")] = None,
     until: Annotated[str | None, typer.Option(help="And until then.")] = None,
     model: Model = None,
@@ -164,7 +166,7 @@ def ask(
     if at is not None and (since is not None or until is not None):
         raise typer.BadParameter("give either --at or --since and --until")
     folder, is_timed = archive.expanduser(), not at is since is until is None
-    span = _span(since, at or until)
+    span = _span(since, until) if at is None else _moment(at)
     if model is None and _ask_agent(folder, camera, question, span if is_timed else None, as_json=as_json):
         return
     if not is_timed and (asked := find_span(question, now_seconds=time.time())) is not None:
@@ -268,6 +270,13 @@ def _span(since: str | None, until: str | None) -> Span:
     try:
         first, last = (None if text is None else parse_time(text, now_seconds=now_seconds) for text in (since, until))
         return Span(now_seconds if last is None else last, -math.inf if first is None else first)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _moment(at: str) -> Span:
+    try:
+        return Span(parse_moment(at, now_seconds=time.time()))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

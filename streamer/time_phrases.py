@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from streamer.times import Span
+from streamer.times import Span, end_of_minute
 
 _NUMBERS = {
     word: number
@@ -23,6 +23,8 @@ _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week"
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PARTS = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 23), "night": (22, 30)}
 """Hours of a day; a night goes on into the next one."""
+_ABOUT_SECONDS = 300.0
+""""Around three" is up to so long after it too."""
 _AFTERNOON_HOURS = range(1, 7)
 """"At three" is in the afternoon; who means the night says so, or writes 03:00."""
 
@@ -36,7 +38,7 @@ _AGO = re.compile(rf"\b(?:about |around )?{_COUNT} {_UNIT} ago\b")
 _LAST = re.compile(rf"\b(?:in|within|over|during|for) the (?:last|past) (?:{_COUNT} )?{_UNIT}\b")
 _BETWEEN = re.compile(rf"\b(?:between|from) (?P<first>{_CLOCK}) (?:and|to|until|till) (?P<last>{_CLOCK}){_END}")
 _SINCE = re.compile(rf"\b(?P<how>since|after|before|until|till) (?P<clock>{_CLOCK}){_END}")
-_AT = re.compile(rf"\b(?:at|around|about) (?P<clock>{_CLOCK}){_END}")
+_AT = re.compile(rf"\b(?:at|(?P<about>around|about)) (?P<clock>{_CLOCK}){_END}")
 _DAY = re.compile(
     r"\b(?:on )?(?P<day>the day before yesterday|yesterday|today|tonight|"
     rf"(?:last )?(?:{'|'.join(_WEEKDAYS)}))(?:(?:'s)? (?P<part>morning|afternoon|evening|night))?\b"
@@ -124,7 +126,9 @@ def _clocks(said: str, now: datetime) -> _Found | None:
         at_seconds = clock.on(day, now.tzinfo)
         if at_seconds > now.timestamp() and not clock.is_sure:  # "today at three", asked at noon
             at_seconds -= 12 * _UNITS["hour"]
-        return Span(at_seconds), [*gone, found.span()]
+        if found["about"]:
+            return Span(max(at_seconds, min(at_seconds + _ABOUT_SECONDS, now.timestamp()))), [*gone, found.span()]
+        return Span(end_of_minute(at_seconds, now.timestamp())), [*gone, found.span()]
     return None
 
 

@@ -11,6 +11,9 @@ _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:\s+ago)?", re.IGNORECASE)
 _EPOCH = re.compile(r"\d{9,11}(\.\d+)?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
+_TO_THE_MINUTE = re.compile(r"(?:.*[T ])?\d{1,2}:\d{2}(?:Z|[+-]\d{2}:?\d{2})?", re.IGNORECASE)
+REST_OF_MINUTE_SECONDS = 59.0
+"""Who says 14:05 means all of that minute: what an answer tells of 14:05 may have come at its end."""
 TIMES = '14:05, "2026-11-22 14:05", 2h (ago), or seconds since 1970'
 
 
@@ -45,6 +48,21 @@ def parse_time(text: str, *, now_seconds: float) -> float:
         return datetime.fromisoformat(typed).timestamp()
     except ValueError as error:
         raise ValueError(f"{text!r} is no time; write {TIMES}") from error
+
+
+def parse_moment(text: str, *, now_seconds: float) -> float:
+    """A time at which something is asked for: to the minute, it is the end of that minute, or now within it.
+
+    Raises: ValueError, one line that says what can be written.
+    """
+    seconds = parse_time(text, now_seconds=now_seconds)
+    if not _TO_THE_MINUTE.fullmatch(text.strip()):
+        return seconds
+    return end_of_minute(seconds, now_seconds)
+
+
+def end_of_minute(start_seconds: float, now_seconds: float) -> float:
+    return max(start_seconds, min(start_seconds + REST_OF_MINUTE_SECONDS, now_seconds))
 
 
 def _last(clock: str, now_seconds: float) -> float:

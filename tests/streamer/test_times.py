@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from streamer.times import parse_time
+from streamer.times import parse_moment, parse_time
 
 NOW = datetime(2026, 11, 22, 9, 0, 0).timestamp()
 
@@ -38,3 +38,31 @@ def test_seconds_since_1970_are_taken_as_they_are():
 def test_what_is_no_time_fails_with_what_can_be_written(text):
     with pytest.raises(ValueError, match=r"is no time; write 14:05, "):
         parse_time(text, now_seconds=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("8:58", datetime(2026, 11, 22, 8, 58, 59)),
+        ("2026-11-20 14:05", datetime(2026, 11, 20, 14, 5, 59)),
+        ("2026-11-20T14:05", datetime(2026, 11, 20, 14, 5, 59)),
+        ("9:00", datetime(2026, 11, 22, 9, 0, 0)),  # as far as it has gone
+        ("14:05:07", datetime(2026, 11, 21, 14, 5, 7)),
+        ("2026-11-20 14:05:07", datetime(2026, 11, 20, 14, 5, 7)),
+        ("2026-11-20", datetime(2026, 11, 20)),
+        ("2h", datetime(2026, 11, 22, 7, 0)),
+    ],
+)
+def test_a_moment_told_to_the_minute_is_all_of_that_minute(text, meant):
+    assert parse_moment(text, now_seconds=NOW) == meant.timestamp()
+
+
+def test_a_moment_with_a_zone_is_all_of_its_minute_too():
+    moment = datetime.fromisoformat("2026-11-20T14:05:59+00:00").timestamp()
+    assert parse_moment("2026-11-20T14:05Z", now_seconds=NOW) == moment
+    assert parse_moment("2026-11-20T15:05+01:00", now_seconds=NOW) == moment
+
+
+def test_no_moment_fails_as_no_time():
+    with pytest.raises(ValueError, match=r"is no time; write 14:05, "):
+        parse_moment("noon", now_seconds=NOW)
