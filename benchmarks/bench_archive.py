@@ -18,17 +18,19 @@ import numpy as np
 import psutil
 import torch
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
 from benchmarks.harness import bundled, environment, write_result
 from memory import Archive
-from streamer.archived import recall_archived
+from streamer.archived import MOST_MOMENTS, recall_archived
 from streamer.device import DeviceThread
 from streamer.model_memory import kind_of
 from streamer.picture import encode_jpeg
 from streamer.times import Span
+from streamer.yard.answers import note
 from streamer.yard.exam import memory_for
 from streamer.yard.render import render
 from streamer.yard.sightings import Sightings
@@ -38,8 +40,9 @@ SEED, FPS = 7, 2.0
 DAY_SECONDS = 86_400.0
 MIDNIGHT = 1_795_305_600.0
 MARKS = (1, 7, 30)
-NUM_RECALLS, NUM_PICTURES = 50, 48
-QUESTION = "Is the gate open?"
+NUM_RECALLS, NUM_PICTURES = 200, 48
+QUESTIONS = ("Is the gate open?", "Did a dog come?", "Was there smoke?", "What is happening?")
+"""Of words that all notes have, many, few and none."""
 _err = Console(stderr=True)
 
 
@@ -51,6 +54,8 @@ class Seen:
     rows: list[int]
     tokens: Tensor
     pictures: list[bytes]
+    notes: list[str]
+    """Of each minute."""
 
 
 def main(
@@ -94,7 +99,9 @@ def see(day_seconds: float, *, on_frame: Any = lambda: None) -> Seen:
             tokens.append(sighting.tokens.half())
     at = np.linspace(0, day_seconds, NUM_PICTURES, endpoint=False)
     pictures = [encode_jpeg(render(world.state_at(MIDNIGHT + float(each)))) for each in at]
-    return Seen(seconds, rows, torch.stack(tokens), pictures)
+    minutes = np.arange(0, day_seconds, 60.0)
+    notes = [note(world.state_at(MIDNIGHT + float(each))) for each in minutes]
+    return Seen(seconds, rows, torch.stack(tokens), pictures, notes)
 
 
 def live(folder: Path, seen: Seen, *, days: int) -> Iterator[dict[str, Any]]:
@@ -115,30 +122,35 @@ def live(folder: Path, seen: Seen, *, days: int) -> Iterator[dict[str, Any]]:
                     continue
                 for _, moments in memory.moments(memory.consolidate([now])):
                     began = time.perf_counter()
-                    archive.add("yard", moments, now_seconds=now)
+                    moment_ids = archive.add("yard", moments, now_seconds=now)
+                    for moment_id in moment_ids:
+                        archive.set_note(moment_id, seen.notes[int(offset // 60)])
                     writes.append(time.perf_counter() - began)
             yield {"day": day + 1, **_mark(archive, folder, writes, now)} if day + 1 in MARKS else {}
 
 
-async def _recalls(folder: Path, now_seconds: float) -> list[float]:
+async def _recalls(folder: Path, times: NDArray[np.float64]) -> list[float]:
     """Seconds of each."""
-    rng = np.random.default_rng(SEED)
     seconds = []
     async with DeviceThread() as device:
-        for at in rng.uniform(MIDNIGHT + 60, now_seconds, NUM_RECALLS):
-            began = time.perf_counter()
-            await recall_archived(bundled(), device, folder, "yard", QUESTION, Span(float(at)))
+        for number, at in enumerate(times):
+            question, began = QUESTIONS[number % len(QUESTIONS)], time.perf_counter()
+            await recall_archived(bundled(), device, folder, "yard", question, Span(float(at)))
             seconds.append(time.perf_counter() - began)
     return seconds
 
 
 def _mark(archive: Archive, folder: Path, writes: list[float], now_seconds: float) -> dict[str, Any]:
-    recalls = asyncio.run(_recalls(folder, now_seconds))
+    times = np.random.default_rng(SEED).uniform(MIDNIGHT + 60, now_seconds, NUM_RECALLS)
+    recalls = asyncio.run(_recalls(folder, times))
+    all_of_it = archive.newest("yard", most=10_000_000, until_seconds=now_seconds)
+    starts = [moment.start_seconds for moment in all_of_it]
     with_log = sum(path.stat().st_size for path in folder.iterdir())
     return {
         "used_bytes": archive.used_bytes,
         "bytes_on_disk": with_log,
-        "moments": sum(1 for _ in archive.newest("yard", most=10_000_000, until_seconds=now_seconds)),
+        "moments": len(starts),
+        "moments_looked_at_p50": int(np.median(np.minimum(np.searchsorted(starts, times), MOST_MOMENTS))),
         "writes": len(writes),
         **_percentiles("write_ms", writes),
         **_percentiles("recall_ms", recalls),

@@ -25,6 +25,8 @@ MOST_GAPS = 16
 """The longest of a span; each is told in the prompt, and a month of a camera on a bad line has hundreds."""
 _TELLS_NOTHING = -0.1
 """A rank (FTS5's bm25, the lower the better) of what most notes say."""
+_MOST_RANKED = 2048
+"""Notes with a word of the question, the newest: what ten cameras' month tells of it takes no longer than one's day."""
 _MOST_LISTED = 100_000
 """Of a span, the newest: months of a busy camera."""
 
@@ -149,19 +151,46 @@ class ArchiveReader:
         return [(moment_id, start, end, bool(gap_before)) for moment_id, start, end, gap_before in reversed(rows)]
 
     def _matching(self, camera: str, question: str, since_seconds: float, until_seconds: float, most: int) -> list[int]:
-        words = words_to_match(question)
-        if not words:
+        """Of the newest `_MOST_RANKED` notes with words of the question, the best first."""
+        until = self._connection.execute(
+            "SELECT id FROM moments WHERE camera_id = (SELECT id FROM cameras WHERE name = ?) AND start_seconds <= ? "
+            "ORDER BY start_seconds DESC LIMIT 1",
+            (camera, until_seconds),
+        ).fetchone()
+        if until is None:
+            return []
+        telling = [word for word in words_to_match(question) if not self._is_everywhere(word, until[0])]
+        if not telling:
             return []
         rows = self._connection.execute(
             """
-            SELECT m.id FROM notes JOIN moments m ON m.id = notes.rowid
-            WHERE notes MATCH ? AND m.camera_id = (SELECT id FROM cameras WHERE name = ?)
-            AND m.start_seconds <= ? AND m.end_seconds >= ? AND rank < ?
-            ORDER BY rank, m.start_seconds DESC LIMIT ?
+            SELECT m.id FROM (
+                SELECT rowid, rank AS fit FROM notes WHERE notes MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?
+            ) found JOIN moments m ON m.id = found.rowid
+            WHERE m.camera_id = (SELECT id FROM cameras WHERE name = ?)
+            AND m.start_seconds <= ? AND m.end_seconds >= ? AND fit < ?
+            ORDER BY fit, m.start_seconds DESC LIMIT ?
             """,
-            (words, camera, until_seconds, since_seconds, _TELLS_NOTHING, most),
+            (
+                " OR ".join(telling),
+                until[0],
+                _MOST_RANKED,
+                camera,
+                until_seconds,
+                since_seconds,
+                _TELLS_NOTHING,
+                most,
+            ),
         )
         return [int(moment_id) for (moment_id,) in rows]
+
+    def _is_everywhere(self, word: str, until_id: int) -> bool:
+        """Every other moment's note has it; `_TELLS_NOTHING` would find that too, but looks at all of them."""
+        newest = self._connection.execute(
+            "SELECT rowid FROM notes WHERE notes MATCH ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?",
+            (word, until_id, _MOST_RANKED),
+        ).fetchall()
+        return len(newest) == _MOST_RANKED and newest[0][0] - newest[-1][0] < 2 * _MOST_RANKED
 
     def _read(self, wanted: str, values: Sequence[object]) -> Iterator[KeptMoment]:
         """The moments whose ids the query `wanted` gives as `value`, in the order of their beginnings."""

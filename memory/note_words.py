@@ -12,14 +12,14 @@ _ASKING = re.compile(
 """No note tells these."""
 
 
-def words_to_match(question: str) -> str:
-    """ "Did a red car come?" -> '"red" OR "reds" OR "car" OR ...', in singular or plural; "" where it has no words.
+def words_to_match(question: str) -> tuple[str, ...]:
+    """ "Did a red car come?" -> ('"red" OR "reds"', '"car" OR "cars"', ...): each word in singular or plural.
 
     Words of writing without spaces are one word, and found only as that.
     """
     words = (word for word in _WORD.findall(question.lower()) if len(word) >= _LEAST_LETTERS or not word.isascii())
     telling = list(dict.fromkeys(word for word in words if not _ASKING.fullmatch(word)))[:MOST_WORDS]
-    return " OR ".join(f'"{form}"' for word in telling for form in _forms(word))
+    return tuple(" OR ".join(f'"{form}"' for form in _forms(word)) for word in telling)
 
 
 def _forms(word: str) -> tuple[str, str]:

@@ -21,11 +21,11 @@ from memory.note_words import MOST_WORDS, words_to_match
     ],
 )
 def test_the_words_that_a_note_may_tell(question, words):
-    assert words_to_match(question) == " OR ".join(f'"{word}"' for word in words)
+    assert " OR ".join(words_to_match(question)) == " OR ".join(f'"{word}"' for word in words)
 
 
 def test_a_long_question_has_so_many_words_and_no_more():
-    assert words_to_match(" ".join(f"word{k}" for k in range(500))).count(" OR ") == 2 * MOST_WORDS - 1
+    assert len(words_to_match(" ".join(f"word{k}" for k in range(500)))) == MOST_WORDS
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,7 @@ def test_nothing_in_a_question_is_syntax(question):
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE VIRTUAL TABLE notes USING fts5 (note)")
     connection.execute("INSERT INTO notes VALUES ('a car')")
-    found = connection.execute("SELECT note FROM notes WHERE notes MATCH ?", (words_to_match(question),)).fetchall()
+    words = " OR ".join(words_to_match(question))
+    found = connection.execute("SELECT note FROM notes WHERE notes MATCH ?", (words,)).fetchall()
     assert bool(found) == ("car" in question)
     connection.close()

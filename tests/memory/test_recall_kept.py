@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from memory import Archive, Chosen, Gap, KeptMoment, recall_kept
+from memory import Archive, Chosen, Gap, KeptMoment, archive_reader, recall_kept
 from memory.archive_reader import MOST_GAPS
 from tests.memory.moments import ENCODER, START, moment
 
@@ -149,6 +149,22 @@ def test_what_a_note_tells_is_found_however_long_ago_it_was(archive):
 
 def test_a_word_that_most_notes_tell_chooses_nothing(archive):
     assert not archive.choose("yard", "Is the gate closed?", until_seconds=FAR, most=40).matched
+
+
+def test_of_many_notes_with_a_word_the_newest_are_ranked(archive, monkeypatch):
+    archive.set_note(900, "A bicycle; gate open.")
+    monkeypatch.setattr(archive_reader, "_MOST_RANKED", 2)
+    assert sorted(archive.choose("yard", "bicycles?", until_seconds=FAR, most=40).matched) == [701, 900]
+    then = moment(800).start_seconds
+    assert sorted(archive.choose("yard", "bicycles?", until_seconds=then, most=40).matched) == [51, 701]
+
+
+def test_a_word_in_every_other_note_is_left_out_before_any_is_ranked(archive, monkeypatch):
+    monkeypatch.setattr(archive_reader, "_MOST_RANKED", 50)
+    monkeypatch.setattr(archive_reader, "_TELLS_NOTHING", 1.0)  # rank alone would take all
+    for moment_id in range(900, 1000, 2):
+        archive.set_note(moment_id, "A lamp.")
+    assert not archive.choose("yard", "Is the lamp on?", until_seconds=FAR, most=40).matched
 
 
 def test_no_more_than_a_quarter_is_chosen_for_its_words(archive):
