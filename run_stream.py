@@ -156,17 +156,26 @@ def ask(
     since: Annotated[str | None, typer.Option(help="Only of what was seen since then.")] = None,
     until: Annotated[str | None, typer.Option(help="And until then.")] = None,
     model: Model = None,
+    mqtt: Annotated[
+        str | None, typer.Option(help="Ask through a broker: mqtt[s]://[USER:PASSWORD@]HOST[:PORT][/TOPIC_PREFIX].")
+    ] = None,
+    mqtt_ca: Annotated[Path | None, typer.Option(help="The CA that signed the broker's certificate.")] = None,
     as_json: Json = False,
 ) -> None:
     """Ask the agent that keeps this archive; where none runs, the archive itself, about what it has kept.
 
     Without --at, --since and --until its own words are read: yesterday at three, between 9 and 10, 2 hours ago.
-    With --model that model answers, not the agent's.
+    With --model that model answers, not the agent's. With --mqtt the agent that is at that broker is asked.
     """
     if at is not None and (since is not None or until is not None):
         raise typer.BadParameter("give either --at or --since and --until")
     folder, is_timed = archive.expanduser(), not at is since is until is None
     span = _span(since, until) if at is None else _moment(at)
+    if mqtt is not None:
+        if model is not None:
+            raise typer.BadParameter("give either --mqtt or --model; through a broker the agent's own model answers")
+        _ask_broker(mqtt, mqtt_ca, camera, question, span if is_timed else None, as_json=as_json)
+        return
     if model is None and _ask_agent(folder, camera, question, span if is_timed else None, as_json=as_json):
         return
     if not is_timed and (asked := find_span(question, now_seconds=time.time())) is not None:
@@ -287,26 +296,57 @@ def _ask_agent(folder: Path, camera: str, question: str, span: Span | None, *, a
         return False
     from streamer.client import ask_agent
     from streamer.errors import QuestionError
-    from streamer.evidence_line import evidence_of_json
 
-    out = make_console()
-
-    def say(piece: str) -> None:
-        if not as_json:
-            out.print(piece, end="")
-
+    said = _Said(as_json=as_json)
     try:
-        answer = _run(ask_agent(folder, camera, question, span, say=say))
+        answer = _run(ask_agent(folder, camera, question, span, say=said.say))
     except QuestionError as error:
         _fail(error)
     if answer is None:
         return False
-    if as_json:
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    else:
-        out.print()
-        out.print(evidence_of_json(answer))
+    said.end(answer)
     return True
+
+
+def _ask_broker(
+    url: str, ca_file: Path | None, camera: str, question: str, span: Span | None, *, as_json: bool
+) -> None:
+    from streamer.errors import QuestionError
+    from streamer.mqtt_client import BrokerAddress, ask_broker
+
+    said = _Said(as_json=as_json)
+    try:
+        address = BrokerAddress.parse(url)
+        answer = _run(ask_broker(address, camera, question, span, say=said.say, ca_file=ca_file))
+    except ValueError as error:
+        raise typer.BadParameter(f"--mqtt: {error}") from error
+    except QuestionError as error:
+        _fail(error)
+    said.end(answer)
+
+
+class _Said:
+    """An answer as it comes from another process; in JSON nothing is said before its end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json, self._out, self._text = as_json, make_console(), ""
+
+    def say(self, piece: str) -> None:
+        self._text += piece
+        if not self._as_json:
+            self._out.print(piece, end="")
+
+    def end(self, answer: dict[str, Any]) -> None:
+        from streamer.evidence_line import evidence_of_json
+
+        if self._as_json:
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            return
+        if self._text:
+            self._out.print()
+        if self._text.strip() != answer["answer"]:  # pieces were lost
+            self._out.print(answer["answer"])
+        self._out.print(evidence_of_json(answer))
 
 
 def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model: str, as_json: bool) -> None:

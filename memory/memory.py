@@ -192,6 +192,14 @@ class Memory:
         """Give a slot its JPEG; False where it was merged away meanwhile."""
         return self._long_term.set_picture(camera, slot_id, picture)
 
+    def newest_picture(self, camera: int) -> bytes:
+        """The JPEG of the newest slot; b"" where there is none."""
+        for part in (self._ring, self._long_term):
+            slot_ids = part.view(camera).slot_ids
+            if len(slot_ids):
+                return part.picture(camera, int(slot_ids[-1]))
+        return b""
+
     def reach(self, camera: int, *, now_seconds: float) -> Reach:
         """What a recall at `now_seconds` would go back to; nothing is older than now in an empty memory."""
         starts = [

@@ -17,6 +17,7 @@ from llm.budget import Limits
 from llm.endpoint import SCHEME
 from llm.errors import ModelLoadError
 from memory import Memory, MemoryFill
+from streamer.answer import ANSWER_TOKENS
 from streamer.archiving import Archiving
 from streamer.asked import Asked
 from streamer.backoff import Backoff
@@ -71,6 +72,7 @@ class Agent:
         remember: Remember,
         questions: Questions,
         model: LanguageModel,
+        device: DeviceThread,
     ) -> None:
         self.cameras = cameras
         self.model_name = model.name
@@ -78,6 +80,7 @@ class Agent:
         self.remember = remember
         self._perceive = perceive
         self._questions = questions
+        self._device = device
         self._remote = model if isinstance(model, Remote) else None
 
     @property
@@ -85,16 +88,24 @@ class Agent:
         """What a remote model has cost by now; None of one that runs here."""
         return None if self._remote is None else self._remote.usage
 
-    def ask(self, camera: int, question: str, *, span: Span | None = None) -> Asked:
+    def ask(
+        self, camera: int, question: str, *, span: Span | None = None, max_new_tokens: int = ANSWER_TOKENS
+    ) -> Asked:
         """Put a question about a camera, now or of the archive's `span`. Raises: QuestionError and its kinds."""
-        return self._questions.ask(camera, question, span=span)
+        return self._questions.ask(camera, question, span=span, max_new_tokens=max_new_tokens)
 
-    def ask_by_name(self, name: str, question: str, span: Span | None = None) -> Asked:
+    def ask_by_name(
+        self, name: str, question: str, span: Span | None = None, max_new_tokens: int = ANSWER_TOKENS
+    ) -> Asked:
         """The same of a camera by its name. Raises: QuestionError and its kinds, at once."""
         names = [camera.name for camera in self.cameras]
         if name not in names:
             raise QuestionError(f"there is no camera {name!r}; the agent watches {', '.join(names)}")
-        return self.ask(names.index(name), question, span=span)
+        return self.ask(names.index(name), question, span=span, max_new_tokens=max_new_tokens)
+
+    async def newest_picture(self, camera: int) -> bytes:
+        """The JPEG of a camera's newest slot, masks applied; b"" before there is one."""
+        return await self._device.run(Priority.NOTE, lambda: self.memory.newest_picture(camera))
 
     def is_over(self, camera: int) -> bool:
         """True once a finite source has ended and its last frame is in memory."""
@@ -198,7 +209,19 @@ async def run_agent(settings: Settings, model: LanguageModel) -> AsyncIterator[A
             jobs["remote model"] = model.keep_connected()
         if archiving is not None:
             jobs["archive"] = archiving.run()
-        agent = Agent(cameras, memory=memory, perceive=perceive, remember=remember, questions=questions, model=model)
+        agent = Agent(
+            cameras,
+            memory=memory,
+            perceive=perceive,
+            remember=remember,
+            questions=questions,
+            model=model,
+            device=device,
+        )
+        if settings.mqtt is not None:
+            from streamer.mqtt import Mqtt
+
+            jobs["mqtt"] = Mqtt(settings.mqtt, agent, has_archive=settings.archive is not None).run()
         if settings.archive is not None:
             jobs["local server"] = serve(settings.archive.path.expanduser(), agent.ask_by_name)
         try:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from streamer.answer import Answer
+from streamer.answer import ANSWER_TOKENS, Answer
 from streamer.errors import QuestionError
 from streamer.times import Span
 
@@ -26,6 +26,7 @@ class Asked:
     asked_at_seconds: float
     span: Span | None = None
     """Of the archive, where the one who asks says when; else the question's own words may."""
+    max_new_tokens: int = ANSWER_TOKENS
     asked_monotonic_seconds: float = field(default_factory=time.monotonic)
     is_cancelled: bool = False
     is_dropped: bool = False

@@ -58,7 +58,9 @@ class Questions:
         self._has_waiting = asyncio.Event()
         self._is_closed = False
 
-    def ask(self, camera: int, question: str, *, span: Span | None = None) -> Asked:
+    def ask(
+        self, camera: int, question: str, *, span: Span | None = None, max_new_tokens: int = ANSWER_TOKENS
+    ) -> Asked:
         """Put a question into the queue; it is answered from what memory holds when its turn comes, or the archive of
         `span`.
 
@@ -80,7 +82,7 @@ class Questions:
             raise BusyError(f"{MAX_WAITING} questions wait already; ask again in a moment")
         if span is not None and self._archive is None:
             raise QuestionError("the agent keeps no archive; it needs archive: in its settings to be asked about then")
-        asked = Asked(camera, question, watched.now_seconds(), span)
+        asked = Asked(camera, question, watched.now_seconds(), span, max_new_tokens)
         self._waiting.append(asked)
         self._has_waiting.set()
         return asked
@@ -123,7 +125,7 @@ class Questions:
         put, evidence, is_then = await self._recall(asked)
         is_current = is_then or watched.state.status == "live" or not watched.live
         steps = self._model.answer(
-            evidence, put, camera=watched.name, max_new_tokens=ANSWER_TOKENS, is_current=is_current
+            evidence, put, camera=watched.name, max_new_tokens=asked.max_new_tokens, is_current=is_current
         )
         text = foreword(evidence) if is_then else self._staleness(watched, evidence, is_current=is_current)
         text += strangeness(self._model, watched.settings.kind)

@@ -21,7 +21,7 @@ from streamer.secret import redact
 
 __all__ = ["describe", "parse_yaml", "refuse_not_built", "substitute"]
 
-_NOT_BUILT = ("mqtt", "summaries", "web")
+_NOT_BUILT = ("summaries", "web")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 _USER_INFO_BEFORE = re.compile(r"(?:openai:)?[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]*")
 _USER_INFO_AFTER = re.compile(r"[^/?#\s]*@")

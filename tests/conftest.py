@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.rig.broker import Broker, mosquitto_missing
 from tests.rig.servers import RtspServer, free_port, start_rtsp_server
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("there is no CUDA device")
     if item.get_closest_marker("rtsp") is not None and (missing := _rtsp_server_missing()):
         skip_or_fail("rtsp", f"the GStreamer RTSP server cannot be used: {missing}; see CONTRIBUTING.md")
+    if item.get_closest_marker("mqtt") is not None and (missing := mosquitto_missing()):
+        skip_or_fail("mqtt", f"Mosquitto and its clients are not installed ({missing}); see CONTRIBUTING.md")
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +102,15 @@ def rtsp_server(data_folder: Path) -> Iterator[Callable[..., RtspServer]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A real Mosquitto that anyone may use; stop it, change it, and start it again."""
+    broker = Broker(tmp_path, free_port())
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,16 @@ def test_cameras_of_the_command_line_are_numbered() -> None:
             "cameras: {f: {url: rtsp://h/x, rules: {a: b}}}",
             "cameras.f.rules is not built yet in this version; remove it",
         ),
-        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h}", "mqtt is not built yet in this version; remove it"),
+        ("cameras: {f: rtsp://h/x}\nweb: {port: 80}", "web is not built yet in this version; remove it"),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h, password: p}", "mqtt: there is a password and no user; add user:"),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h, tls_client_key: k}", "no tls_client_cert; add it"),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h, topic_prefix: a/#}", "mqtt.topic_prefix: "),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h, topic_prefix: $SYS}", "mqtt.topic_prefix: "),
+        ("cameras: {f: rtsp://h/x}\nmqtt: {host: h, reply_prefixes: ['#']}", "mqtt.reply_prefixes[0]: "),
+        (
+            "cameras: {f: rtsp://h/x}\nmqtt: {host: h, frigate: {question: '{who}?'}}",
+            "mqtt.frigate.question: {who} is not known; what can stand in a question: {label}, {zones}, {camera}",
+        ),
         (
             "cameras: {f: {url: rtsp://h/x, keep_days: 3}}",
             "keep_days of f is for the archive, and there is none; add archive: or remove it",
@@ -156,8 +165,8 @@ def test_cameras_of_the_command_line_are_numbered() -> None:
             "cameras.f: the environment variable LONGWATCH_NO_SUCH is not set",
         ),
         (
-            "cameras: {f: {url: rtsp://h/x, rules: {a: b}}}\nmqtt: {host: h}",
-            "mqtt, cameras.f.rules are not built yet in this version; remove them",
+            "cameras: {f: {url: rtsp://h/x, rules: {a: b}}}\nweb: {port: 80}",
+            "web, cameras.f.rules are not built yet in this version; remove them",
         ),
         ("cameras: [", "line 1: not valid YAML"),
         ("cameras: \x01", "not valid YAML"),

@@ -1,0 +1,293 @@
+"""One connection to a broker that is never lost for good; what its messages mean is for others to know.
+
+What is retained is told anew at each connection. What else is to be sent waits in an outbox while there is none: the
+newest `MOST_WAITING` messages are kept, those that were lost are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from aiomqtt import Client, Message, MqttCodeError, MqttError, ProtocolVersion, TLSParameters, Will
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from streamer.backoff import Backoff
+from streamer.settings import MqttSettings
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 256
+MOST_TRIES = 3
+"""So often a message is sent that breaks the connection; then it is lost."""
+MOST_INCOMING = 256
+"""Messages that came and were not looked at; one more is lost."""
+MOST_INCOMING_BYTES = 64 * 1024
+"""Of what is longer so much is kept, which is enough to see that it is too long."""
+PAUSES = partial(Backoff, first_seconds=0.5, cap_seconds=30.0)
+STEADY_SECONDS = 10.0
+"""A connection that has lasted so long was a good one: the next pause is the first one again."""
+KEEPALIVE_SECONDS, REPLY_SECONDS, LEAVE_SECONDS = 30, 5.0, 2.0
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+_NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+_NOT_ALLOWED, _NO_SUCH_PROTOCOL = 128, (1, 132)
+_MQTT_LOG = logging.getLogger(f"{__name__}.client")
+_MQTT_LOG.setLevel(logging.CRITICAL)  # what it has to say is told here, once
+
+
+class _Incoming(asyncio.Queue[Message]):
+    """Messages that came; of what is too long only the beginning is kept."""
+
+    def put_nowait(self, item: Message) -> None:
+        if len(item.payload) > MOST_INCOMING_BYTES:
+            item.payload = bytes(item.payload[: MOST_INCOMING_BYTES + 1])
+        super().put_nowait(item)
+
+
+@dataclass(eq=False)
+class _Outgoing:
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    correlation: bytes | None = None
+    num_tries: int = 0
+
+
+@dataclass(frozen=True)
+class ConnectionHooks:
+    """What the owner does: with each message that comes, and, once subscribed, at each connection."""
+
+    on_message: Callable[[Message], None]
+    on_connect: Callable[[], None] = lambda: None
+
+
+@dataclass(eq=False)
+class Connection:
+    """`run()` it for ever beside others; `publish` and `retain` from the event loop at any time.
+
+    subscriptions  topics to read
+    available      topic of the agent's own state: online, stopped at its end, offline by the broker where it is lost
+    """
+
+    settings: MqttSettings
+    hooks: ConnectionHooks
+    subscriptions: Sequence[str]
+    available: str
+    make_pauses: Callable[[], Backoff] = PAUSES
+    is_connected: bool = False
+    num_dropped: int = 0
+    num_connections: int = 0
+    _outbox: deque[_Outgoing] = field(default_factory=deque)
+    _retained: dict[str, bytes] = field(default_factory=dict)
+    _untold: dict[str, None] = field(default_factory=dict)
+    """Retained topics that this connection has not been told yet, in order."""
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _told: str = ""
+    _protocol: ProtocolVersion = ProtocolVersion.V5
+
+    def publish(self, topic: str, payload: bytes, *, correlation: bytes | None = None) -> None:
+        """Once, as soon as there is a connection."""
+        self._put(_Outgoing(topic, payload, correlation=correlation))
+
+    def publish_now(self, topic: str, payload: bytes, *, correlation: bytes | None = None) -> None:
+        """Without asking whether it arrives; lost where there is no connection, or much waits already."""
+        if self.is_connected and len(self._outbox) < MOST_WAITING // 2:
+            self._put(_Outgoing(topic, payload, qos=0, correlation=correlation))
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """At this connection and each that follows; the newest for a topic counts. Nothing where it is told already."""
+        if self._retained.get(topic) != payload:
+            self._retained[topic] = payload
+            self._untold[topic] = None
+            self._wake.set()
+
+    def forget(self, topic: str) -> None:
+        """Takes from the broker what it has retained."""
+        self._retained.pop(topic, None)
+        self._untold.pop(topic, None)
+        self._put(_Outgoing(topic, b"", retain=True))
+
+    def tell_again(self) -> None:
+        """All that is retained, to who has just come."""
+        self._untold = dict.fromkeys(self._retained)
+        self._wake.set()
+
+    def _put(self, message: _Outgoing) -> None:
+        if len(self._outbox) >= MOST_WAITING:
+            self._outbox.popleft()
+            self.num_dropped += 1
+        self._outbox.append(message)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever: connects, and where that fails or ends tries again; told once for each reason."""
+        pauses = self.make_pauses()
+        while True:
+            since_seconds = time.monotonic()
+            try:
+                await self._connected()
+            except MqttConnectError as error:
+                if self._protocol is ProtocolVersion.V5 and _code(error) in _NO_SUCH_PROTOCOL:
+                    self._protocol = ProtocolVersion.V311
+                    log.info("the broker at %s knows no MQTT 5; it is spoken to in 3.1.1", self._where)
+                    continue
+                self._tell(f"it refuses user, password or client ({error})")
+            except (MqttError, OSError, ValueError) as error:
+                self._tell(_ERRNO.sub("", str(error)) or type(error).__name__)
+            if time.monotonic() - since_seconds > STEADY_SECONDS:
+                pauses.reset()
+            await asyncio.sleep(pauses.next_seconds())
+
+    @property
+    def _where(self) -> str:
+        return f"{self.settings.host}:{self.settings.port}"
+
+    def _tell(self, why: str) -> None:
+        if why != self._told:
+            log.warning("the broker at %s cannot be reached: %s; tried again", self._where, why)
+        self._told = why
+
+    async def _connected(self) -> None:
+        """Until it ends. Raises: MqttError, always."""
+        async with self._client() as client:
+            try:
+                await self._subscribe(client)
+                self._begin()
+                await self._talk(client)
+            except asyncio.CancelledError:
+                await self._say_stopped(client)
+                raise
+            finally:
+                self.is_connected = False
+                _know_of_its_end(client)
+
+    async def _talk(self, client: Client) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(client), name="mqtt reader")
+                group.create_task(self._write(client), name="mqtt writer")
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    def _client(self) -> Client:
+        settings, has_tls = self.settings, self.settings.has_tls
+        return Client(
+            settings.host,
+            settings.port,
+            username=settings.user,
+            password=None if settings.password is None else settings.password.get_secret_value(),
+            identifier=settings.client_id,
+            protocol=self._protocol,
+            will=Will(self.available, b"offline", qos=1, retain=True),
+            clean_session=None if self._protocol is ProtocolVersion.V5 else True,
+            keepalive=KEEPALIVE_SECONDS,
+            timeout=REPLY_SECONDS,
+            queue_type=_Incoming,
+            max_queued_incoming_messages=MOST_INCOMING,
+            socket_options=_NODELAY,
+            logger=_MQTT_LOG,
+            tls_params=_tls(settings) if has_tls else None,
+            tls_insecure=settings.tls_insecure if has_tls else None,
+        )
+
+    async def _subscribe(self, client: Client) -> None:
+        for topic in self.subscriptions:
+            codes = await client.subscribe(topic, qos=1)
+            if any(_number(code) >= _NOT_ALLOWED for code in codes):
+                log.warning("the broker at %s does not let us read %s; its ACL has to allow that", self._where, topic)
+
+    def _begin(self) -> None:
+        self.is_connected, self._told = True, ""
+        self.num_connections += 1
+        self._retained[self.available] = b"online"
+        self._untold = dict.fromkeys((self.available, *self._retained))
+        self._wake.set()
+        log.info("connected to the broker at %s", self._where)
+        self.hooks.on_connect()
+
+    async def _read(self, client: Client) -> None:
+        async for message in client.messages:
+            self.hooks.on_message(message)
+
+    async def _write(self, client: Client) -> None:
+        """First what is retained, then what waits; what was being sent as the connection broke is sent again."""
+        while True:
+            while self._untold:
+                topic = next(iter(self._untold))
+                payload = self._retained[topic]
+                await client.publish(topic, payload, qos=1, retain=True)
+                if self._retained.get(topic) == payload:
+                    self._untold.pop(topic, None)
+            if self._outbox:
+                await self._send_first(client)
+                continue
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _send_first(self, client: Client) -> None:
+        message = self._outbox.popleft()
+        message.num_tries += 1
+        try:
+            await client.publish(
+                message.topic,
+                message.payload,
+                qos=message.qos,
+                retain=message.retain,
+                properties=self._correlated(message.correlation),
+            )
+        except (MqttError, ValueError, asyncio.CancelledError):
+            if message.qos and message.num_tries < MOST_TRIES:
+                self._outbox.appendleft(message)
+            else:
+                self.num_dropped += 1
+            raise
+
+    def _correlated(self, correlation: bytes | None) -> Properties | None:
+        if correlation is None or self._protocol is not ProtocolVersion.V5:
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.CorrelationData = correlation
+        return properties
+
+    async def _say_stopped(self, client: Client) -> None:
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await client.publish(self.available, b"stopped", qos=1, retain=True)
+        except (MqttError, TimeoutError):
+            log.debug("the broker was not told that the agent stopped")
+
+
+def _tls(settings: MqttSettings) -> TLSParameters:
+    """Raises: OSError where a file cannot be read."""
+    ca, certificate, key = (
+        None if path is None else str(path.expanduser())
+        for path in (settings.tls_ca_certs, settings.tls_client_cert, settings.tls_client_key)
+    )
+    checked = ssl.CERT_NONE if settings.tls_insecure else ssl.CERT_REQUIRED
+    return TLSParameters(ca_certs=ca, certfile=certificate, keyfile=key, cert_reqs=checked)
+
+
+def _know_of_its_end(client: Client) -> None:
+    """Else asyncio tells of an error that nobody looked at, where another was looked at first."""
+    ended = client._disconnected
+    if ended.done() and not ended.cancelled():
+        ended.exception()
+
+
+def _code(error: MqttCodeError) -> int:
+    return -1 if error.rc is None else _number(error.rc)
+
+
+def _number(code: object) -> int:
+    return code if isinstance(code, int) else int(getattr(code, "value", -1))
