@@ -54,6 +54,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bench_preprocessing
 	$(BIN)/python -m benchmarks.bench_crash
 	$(BIN)/python -m benchmarks.bench_archive
+	$(BIN)/python -m benchmarks.bench_mqtt
+	$(BIN)/python -m benchmarks.bench_later
 	$(BIN)/python -m benchmarks.readme_table
 
 clean:

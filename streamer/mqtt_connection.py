@@ -39,7 +39,7 @@ STEADY_SECONDS = 10.0
 """A connection that has lasted so long was a good one: the next pause is the first one again."""
 KEEPALIVE_SECONDS, REPLY_SECONDS, LEAVE_SECONDS = 30, 5.0, 2.0
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
-_NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+NODELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 _NOT_ALLOWED, _NO_SUCH_PROTOCOL = 128, (1, 132)
 _MQTT_LOG = logging.getLogger(f"{__name__}.client")
 _MQTT_LOG.setLevel(logging.CRITICAL)  # what it has to say is told here, once
@@ -195,7 +195,7 @@ class Connection:
             timeout=REPLY_SECONDS,
             queue_type=_Incoming,
             max_queued_incoming_messages=MOST_INCOMING,
-            socket_options=_NODELAY,
+            socket_options=NODELAY,
             logger=_MQTT_LOG,
             tls_params=_tls(settings) if has_tls else None,
             tls_insecure=settings.tls_insecure if has_tls else None,
