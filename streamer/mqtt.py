@@ -52,7 +52,7 @@ class _Asker:
 
     camera: str
     topic: str
-    request_id: str | None = None
+    request_id: str | int | None = None
     correlation: bytes | None = None
     wants_pieces: bool = False
     is_own_topic: bool = True

@@ -13,7 +13,7 @@ MOST_SHORT_CHARACTERS = 255
 """As long as a state may be in Home Assistant."""
 
 
-def answer_fields(answer: Answer, *, request_id: str | None, camera: str) -> dict[str, Any]:
+def answer_fields(answer: Answer, *, request_id: str | int | None, camera: str) -> dict[str, Any]:
     """What `Answer.to_json` has, and: whose question it answers, the answer in short, the time it was made from."""
     return {
         "event_type": "answer",
@@ -28,7 +28,9 @@ def answer_fields(answer: Answer, *, request_id: str | None, camera: str) -> dic
     }
 
 
-def error_fields(error: QuestionError, *, request_id: str | None, camera: str, question: str = "") -> dict[str, Any]:
+def error_fields(
+    error: QuestionError, *, request_id: str | int | None, camera: str, question: str = ""
+) -> dict[str, Any]:
     """`code` is what kind of error it is: busy, not_ready, bad_request or failed."""
     return {
         "event_type": "error",

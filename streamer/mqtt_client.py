@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from aiomqtt import Client, MqttError, ProtocolVersion, TLSParameters
 from aiomqtt.exceptions import MqttConnectError
 
+from streamer.cancellation import heed_cancellation
 from streamer.client import AGENT_SECONDS
 from streamer.errors import QuestionError
 from streamer.mqtt_topics import Topics, partial
@@ -137,6 +138,7 @@ class _Asking:
     async def _answer(self, client: Client) -> dict[str, Any]:
         for topic in (self._topics.available, self._reply_topic, partial(self._reply_topic)):
             await client.subscribe(topic, qos=1)
+        heed_cancellation()
         self._was_connected, is_asked = True, False
         deadline = asyncio.get_running_loop().time() + AVAILABLE_SECONDS
         try:
@@ -147,6 +149,7 @@ class _Asking:
                         self._check(bytes(message.payload))
                         until_available.reschedule(None)
                         await self._ask(client)
+                        heed_cancellation()
                         is_asked = True
                     elif topic == partial(self._reply_topic):
                         self._say_piece(_object(bytes(message.payload)))

@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from streamer.backoff import Backoff
+from streamer.cancellation import heed_cancellation, num_cancellations
 from streamer.settings import MqttSettings
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class Connection:
                     continue
                 self._tell(f"it refuses user, password or client ({error})")
             except (MqttError, OSError, ValueError) as error:
-                self._tell(_ERRNO.sub("", str(error)) or type(error).__name__)
+                self._tell(_said(error))
             if time.monotonic() - since_seconds > STEADY_SECONDS:
                 pauses.reset()
             await asyncio.sleep(pauses.next_seconds())
@@ -160,9 +161,11 @@ class Connection:
 
     async def _connected(self) -> None:
         """Until it ends. Raises: MqttError, always."""
+        num_before = num_cancellations()
         async with self._client() as client:
             try:
                 await self._subscribe(client)
+                heed_cancellation(num_before)
                 self._begin()
                 await self._talk(client)
             except asyncio.CancelledError:
@@ -222,18 +225,24 @@ class Connection:
 
     async def _write(self, client: Client) -> None:
         """First what is retained, then what waits; what was being sent as the connection broke is sent again."""
+        while self._untold:
+            await self._tell_first(client)
         while True:
-            while self._untold:
-                topic = next(iter(self._untold))
-                payload = self._retained[topic]
-                await client.publish(topic, payload, qos=1, retain=True)
-                if self._retained.get(topic) == payload:
-                    self._untold.pop(topic, None)
+            heed_cancellation()
             if self._outbox:
                 await self._send_first(client)
-                continue
-            self._wake.clear()
-            await self._wake.wait()
+            elif self._untold:
+                await self._tell_first(client)
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _tell_first(self, client: Client) -> None:
+        topic = next(iter(self._untold))
+        payload = self._retained[topic]
+        await client.publish(topic, payload, qos=1, retain=True)
+        if self._retained.get(topic) == payload:
+            self._untold.pop(topic, None)
 
     async def _send_first(self, client: Client) -> None:
         message = self._outbox.popleft()
@@ -283,6 +292,12 @@ def _know_of_its_end(client: Client) -> None:
     ended = client._disconnected
     if ended.done() and not ended.cancelled():
         ended.exception()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error.__cause__, ExceptionGroup):  # it was connected
+        return "it ended the connection"
+    return _ERRNO.sub("", str(error)) or type(error).__name__
 
 
 def _code(error: MqttCodeError) -> int:

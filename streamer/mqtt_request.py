@@ -22,7 +22,7 @@ KEYS = ("id", "question", "at", "since", "until", "response_topic", "stream", "m
 class RequestError(QuestionError):
     """No question can be made of it; `request_id` is what it was called, where that could be read."""
 
-    def __init__(self, message: str, *, request_id: str | None = None, answer_topic: str | None = None) -> None:
+    def __init__(self, message: str, *, request_id: str | int | None = None, answer_topic: str | None = None) -> None:
         super().__init__(message)
         self.request_id, self.answer_topic = request_id, answer_topic
 
@@ -37,7 +37,7 @@ class Request:
     """
 
     question: str
-    request_id: str | None = None
+    request_id: str | int | None = None
     span: Span | None = None
     answer_topic: str | None = None
     wants_pieces: bool = False
@@ -100,15 +100,15 @@ def _object(text: str) -> dict[str, Any]:
     return asked
 
 
-def _id_of(asked: dict[str, Any]) -> str | None:
-    given = asked.get("id")
+def _id_of(asked: dict[str, Any]) -> str | int | None:
+    given: object = asked.get("id")
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int):
         raise RequestError("id: expected text or a whole number")
     if len(str(given)) > MOST_ID_CHARACTERS:
         raise RequestError(f"id: expected at most {MOST_ID_CHARACTERS} characters")
-    return str(given)
+    return given
 
 
 def _topic_of(asked: dict[str, Any], topics: Topics) -> str | None:

@@ -6,6 +6,7 @@ import logging
 import random
 import subprocess
 import time
+from contextlib import suppress
 
 import aiomqtt
 import pytest
@@ -217,7 +218,7 @@ async def test_a_full_queue_answers_busy_at_once(broker):
         await heard.until(lambda: len(heard.on("longwatch/front/answer")) == 2, seconds=0.8)
         assert {error["code"] for error in heard.objects("longwatch/front/answer")} == {"busy"}
         await heard.until(lambda: len(heard.on("longwatch/front/answer")) == 5)
-        assert {answer["id"] for answer in heard.objects("longwatch/front/answer")} == {"0", "1", "2", "3", "4"}
+        assert {answer["id"] for answer in heard.objects("longwatch/front/answer")} == {0, 1, 2, 3, 4}
 
 
 async def test_too_many_questions_on_a_topic_are_told_busy_and_others_are_not(broker):
@@ -273,6 +274,27 @@ async def test_stats_are_told_now_and_then(broker):
         stats = heard.objects("longwatch/stats")[-1]
         assert stats["cameras"]["front"]["status"] == "live"
         assert stats["mqtt"]["num_connections"] == 1
+
+
+async def test_a_cancellation_that_the_client_swallows_ends_it_all_the_same(broker, monkeypatch):
+    """As `asyncio.wait_for` of Python 3.11 does, where the reply comes at the same moment."""
+    publish = aiomqtt.Client.publish
+    swallowed: list[str] = []
+
+    async def swallowing(self: aiomqtt.Client, topic: str, *arguments: object, **options: object) -> None:
+        await publish(self, topic, *arguments, **options)
+        if topic == "longwatch/slow":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(5)
+            swallowed.append(topic)
+
+    monkeypatch.setattr(aiomqtt.Client, "publish", swallowing)
+    async with asyncio.timeout(4), listening(broker, "longwatch/#") as heard, bridged(broker, Answering()) as bridge:
+        await heard.until(lambda: bridge.connection.is_connected)
+        bridge.connection.publish("longwatch/slow", b"x")
+        await heard.until(lambda: heard.on("longwatch/slow"))
+    assert swallowed == ["longwatch/slow"]
+    assert heard.on("longwatch/available")[-1] == b"stopped"
 
 
 # A broker that comes and goes.

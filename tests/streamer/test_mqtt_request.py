@@ -51,7 +51,7 @@ def test_json_says_more():
         }
     )
     since = datetime(2026, 11, 22, 8, 0).timestamp()
-    assert asked == Request("What came?", "7", Span(NOW - 60, since), "reply/me", True, 40)
+    assert asked == Request("What came?", 7, Span(NOW - 60, since), "reply/me", True, 40)
 
 
 @pytest.mark.parametrize(
