@@ -48,10 +48,10 @@ def main(
         for each in chosen:
             progress.update(bar, description=each.name)
             figures["models"][each.name] = measured(each, device, dtype, tuple(slots or SLOTS))
+            _err.print("written to", write_result("models", figures, machine=machine).name)  # the next may take an hour
             progress.advance(bar)
             gc.collect()
     _show(figures)
-    _err.print("written to", write_result("models", figures, machine=machine).name)
 
 
 def measured(preset: Preset, device: torch.device, dtype: torch.dtype, slots: tuple[int, ...]) -> dict[str, Any]:
