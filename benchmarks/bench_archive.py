@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def live(folder: Path, seen: Seen, *, days: int) -> Iterator[dict[str, Any]]:
     model = bundled()
     memory = memory_for(model)
     with Archive(folder, encoder=kind_of(model)) as archive:
-        writes: list[float] = []
+        writes = array("d")
         for day in range(days):
             for number, (offset, row) in enumerate(zip(seen.seconds, seen.rows, strict=True)):
                 now = MIDNIGHT + day * DAY_SECONDS + offset
@@ -140,9 +141,10 @@ async def _recalls(folder: Path, times: NDArray[np.float64]) -> list[float]:
     return seconds
 
 
-def _mark(archive: Archive, folder: Path, writes: list[float], now_seconds: float) -> dict[str, Any]:
+def _mark(archive: Archive, folder: Path, writes: Sequence[float], now_seconds: float) -> dict[str, Any]:
     times = np.random.default_rng(SEED).uniform(MIDNIGHT + 60, now_seconds, NUM_RECALLS)
     recalls = asyncio.run(_recalls(folder, times))
+    host_bytes = psutil.Process().memory_info().rss
     all_of_it = archive.newest("yard", most=10_000_000, until_seconds=now_seconds)
     starts = [moment.start_seconds for moment in all_of_it]
     with_log = sum(path.stat().st_size for path in folder.iterdir())
@@ -154,7 +156,7 @@ def _mark(archive: Archive, folder: Path, writes: list[float], now_seconds: floa
         "writes": len(writes),
         **_percentiles("write_ms", writes),
         **_percentiles("recall_ms", recalls),
-        "host_bytes": psutil.Process().memory_info().rss,
+        "host_bytes": host_bytes,
     }
 
 

@@ -14,7 +14,17 @@ __all__ = ["README", "STORED", "table", "with_table"]
 README = Path(__file__).parents[1] / "README.md"
 RESULTS = Path(__file__).parent / "results"
 BEGIN, END = "<!-- numbers: made by python -m benchmarks.readme_table -->", "<!-- end of numbers -->"
-STORED = ("pipeline", "similarity_merge", "capture", "checkpoint", "preprocessing", "models")
+STORED = (
+    "pipeline",
+    "similarity_merge",
+    "capture",
+    "checkpoint",
+    "preprocessing",
+    "models",
+    "archive",
+    "crash",
+    "mqtt",
+)
 SHAPE = "[32 x 768], B = 1"
 
 
@@ -42,6 +52,9 @@ def table() -> str:
         *_checkpoint_rows(stored["checkpoint"]["figures"]),
         *_preprocessing_rows(stored["preprocessing"]["figures"]),
         *_models_rows(stored["models"]["figures"]),
+        *_archive_rows(stored["archive"]["figures"]),
+        *_crash_rows(stored["crash"]["figures"]),
+        *_mqtt_rows(stored["mqtt"]["figures"]),
     ]
     lines = ["| measured | figure |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows)]
     return "\n".join([*lines, "", *(_provenance(name, result) for name, result in stored.items())])
@@ -170,6 +183,54 @@ def _models_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             ),
         ]
     return rows
+
+
+def _archive_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    marks = figures["marks"]
+    days = ", ".join(str(mark["day"]) for mark in marks)
+    first, last = marks[0], marks[-1]
+    looked_at = ", ".join(str(mark["moments_looked_at_p50"]) for mark in marks)
+    recalls = ", ".join(f"{mark['recall_ms_p50']} ({mark['recall_ms_p99']})" for mark in marks)
+    hosts = ", ".join(f"{mark['host_bytes'] / 1e6:.0f}" for mark in marks)
+    return [
+        (
+            f"the archive of one camera for {figures['days']} days ({figures['frames'] / 1e6:.1f} million frames): "
+            "bytes and moments of a day, of all",
+            f"{first['used_bytes'] / 1e6:.0f} MB and {first['moments']}, {last['used_bytes'] / 1e6:.0f} MB and "
+            f"{last['moments']}",
+        ),
+        ("a write to it, median (99th percentile)", f"{last['write_ms_p50']} ms ({last['write_ms_p99']} ms)"),
+        (
+            f"recall at a random time after {days} days, median (99th percentile); moments looked at; host memory",
+            f"{recalls} ms; {looked_at}; {hosts} MB",
+        ),
+    ]
+
+
+def _crash_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"{figures['kills']} times killed with SIGKILL at a random instant: archives that did not open, moments "
+            f"lost that were older than the ring's {figures['ring_seconds']} s, of",
+            f"{figures['open_failures']}, {figures['moments_lost_beyond_ring']}, {figures['moments_told']}",
+        )
+    ]
+
+
+def _mqtt_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    told, rate, lost = figures["told"], figures["frames_per_second"], figures["frames_lost"]
+    return [
+        (
+            f"a question over MQTT, median: added to the same one in process ({figures['in_process_ms']['p50']} ms)",
+            f"{figures['added_ms']['p50']} ms",
+        ),
+        (
+            f"{figures['at_once']} questions at once to {figures['cameras']} cameras, {figures['bursts']} times: "
+            "answered, told busy, lost; frames per second of each camera before and meanwhile, lost",
+            f"{told.get('answered', 0)}, {told.get('busy', 0)}, {told.get('nothing', 0)}; {rate['quiet']}, "
+            f"{rate['asked']}, {lost['asked']}",
+        ),
+    ]
 
 
 def _first_tokens(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[Any, Any, Any, str]:

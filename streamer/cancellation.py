@@ -6,13 +6,11 @@ Python 3.11's `asyncio.wait_for` does so where what it waits for is done at the 
 import asyncio
 
 
-def num_cancellations() -> int:
-    """How often the running task was told to end; of 3.11's task groups some that were none stay counted."""
+def heed_cancellation() -> None:
+    """Ends the running task where it was told to end. Raises: asyncio.CancelledError.
+
+    Not for a task one of whose task groups has failed and was caught: 3.11 counts that as a cancellation too.
+    """
     task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def heed_cancellation(num_before: int = 0) -> None:
-    """Ends the running task where it was told to end since then. Raises: asyncio.CancelledError."""
-    if num_cancellations() > num_before:
+    if task is not None and task.cancelling():
         raise asyncio.CancelledError

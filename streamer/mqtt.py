@@ -209,7 +209,7 @@ class Mqtt:
     def _keep(self, camera: str, payload: bytes, answer: Answer) -> None:
         self.connection.retain(self.topics.last_answer(camera), payload)
         newest = answer.evidence[-1]
-        if newest.picture and newest.tier != "archive":
+        if self._settings.snapshot_seconds and newest.picture and newest.tier != "archive":
             self.connection.retain(self.topics.snapshot(camera), newest.picture)
 
     async def _tell_pieces(self, asker: _Asker, asked: Asked) -> None:

@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from streamer.backoff import Backoff
-from streamer.cancellation import heed_cancellation, num_cancellations
+from streamer.cancellation import heed_cancellation
 from streamer.settings import MqttSettings
 
 log = logging.getLogger(__name__)
@@ -134,21 +134,23 @@ class Connection:
     async def run(self) -> None:
         """For ever: connects, and where that fails or ends tries again; told once for each reason."""
         pauses = self.make_pauses()
-        while True:
-            since_seconds = time.monotonic()
-            try:
-                await self._connected()
-            except MqttConnectError as error:
-                if self._protocol is ProtocolVersion.V5 and _code(error) in _NO_SUCH_PROTOCOL:
-                    self._protocol = ProtocolVersion.V311
-                    log.info("the broker at %s knows no MQTT 5; it is spoken to in 3.1.1", self._where)
-                    continue
-                self._tell(f"it refuses user, password or client ({error})")
-            except (MqttError, OSError, ValueError) as error:
-                self._tell(_said(error))
-            if time.monotonic() - since_seconds > STEADY_SECONDS:
-                pauses.reset()
-            await asyncio.sleep(pauses.next_seconds())
+        async with asyncio.TaskGroup() as group:
+            while True:
+                since_seconds = time.monotonic()
+                try:
+                    await self._connected(group)
+                except MqttConnectError as error:
+                    if self._protocol is ProtocolVersion.V5 and _code(error) in _NO_SUCH_PROTOCOL:
+                        self._protocol = ProtocolVersion.V311
+                        log.info("the broker at %s knows no MQTT 5; it is spoken to in 3.1.1", self._where)
+                        continue
+                    self._tell(f"it refuses user, password or client ({error})")
+                except (MqttError, OSError, ValueError) as error:
+                    self._tell(_ERRNO.sub("", str(error)) or type(error).__name__)
+                heed_cancellation()
+                if time.monotonic() - since_seconds > STEADY_SECONDS:
+                    pauses.reset()
+                await asyncio.sleep(pauses.next_seconds())
 
     @property
     def _where(self) -> str:
@@ -159,15 +161,14 @@ class Connection:
             log.warning("the broker at %s cannot be reached: %s; tried again", self._where, why)
         self._told = why
 
-    async def _connected(self) -> None:
+    async def _connected(self, group: asyncio.TaskGroup) -> None:
         """Until it ends. Raises: MqttError, always."""
-        num_before = num_cancellations()
         async with self._client() as client:
             try:
                 await self._subscribe(client)
-                heed_cancellation(num_before)
+                heed_cancellation()
                 self._begin()
-                await self._talk(client)
+                await self._talk(client, group)
             except asyncio.CancelledError:
                 await self._say_stopped(client)
                 raise
@@ -175,13 +176,19 @@ class Connection:
                 self.is_connected = False
                 _know_of_its_end(client)
 
-    async def _talk(self, client: Client) -> None:
+    async def _talk(self, client: Client, group: asyncio.TaskGroup) -> None:
+        """Reads and writes, until one of the two fails. Raises: MqttError, always."""
+        tasks = [
+            group.create_task(_outcome(self._read(client)), name="mqtt reader"),
+            group.create_task(_outcome(self._write(client)), name="mqtt writer"),
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(client), name="mqtt reader")
-                group.create_task(self._write(client), name="mqtt writer")
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        raise MqttError("the connection was lost") from next(iter(done)).result()
 
     def _client(self) -> Client:
         settings, has_tls = self.settings, self.settings.has_tls
@@ -294,10 +301,13 @@ def _know_of_its_end(client: Client) -> None:
         ended.exception()
 
 
-def _said(error: Exception) -> str:
-    if isinstance(error.__cause__, ExceptionGroup):  # it was connected
-        return "it ended the connection"
-    return _ERRNO.sub("", str(error)) or type(error).__name__
+async def _outcome(work: Coroutine[None, None, None]) -> Exception | None:
+    """How it ended: nothing else is to end with it."""
+    try:
+        await work
+    except (MqttError, OSError, ValueError) as error:
+        return error
+    return None
 
 
 def _code(error: MqttCodeError) -> int:

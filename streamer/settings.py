@@ -187,7 +187,8 @@ class MqttSettings(_Strict):
     tls_insecure         encrypted, but it is not checked who answers
     reply_prefixes       where answers may be sent to, beside topics under `topic_prefix`
     questions_per_minute on each topic; one more is told that we are busy
-    stats_seconds, snapshot_seconds  how often; 0: never
+    stats_seconds        how often counters are told; 0: never
+    snapshot_seconds     how often pictures are, beside those of answers; 0: no picture leaves
     discovery            Home Assistant finds the cameras by itself
     """
 

@@ -1,6 +1,7 @@
 """Questions over MQTT through a real broker, with the programs that others use."""
 
 import asyncio
+import gc
 import json
 import logging
 import random
@@ -9,6 +10,7 @@ import time
 from contextlib import suppress
 
 import aiomqtt
+import psutil
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -380,6 +382,10 @@ async def test_fifty_restarts_under_load_lose_no_question(broker):
     agent, chance = Answering(seconds=0.05, most=1000), random.Random(7)
     async with bridged(broker, agent, questions_per_minute=100_000, discovery=False) as bridge:
         bridge.connection.make_pauses = pauses
+        while not bridge.connection.is_connected:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+        num_files, num_tasks = psutil.Process().num_fds(), len(asyncio.all_tasks())
         asker = Asker(broker)
         asking = asyncio.get_running_loop().create_task(asker.run())
         try:
@@ -393,6 +399,9 @@ async def test_fifty_restarts_under_load_lose_no_question(broker):
                 await asking
         finally:
             asking.cancel()
+        gc.collect()
+        assert psutil.Process().num_fds() <= num_files + 2
+        assert len(asyncio.all_tasks()) <= num_tasks + 1
     assert len(asker.asked) > 100
     assert set(asker.answers) == asker.asked
     assert all(len(answers) == 1 for answers in asker.answers.values())
