@@ -22,7 +22,7 @@ import torch
 from llm.huggingface import HuggingFaceModel, load
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("torch", "transformers", "av", "triton", "numpy", "numba", "llvmlite", "opencv-python-headless")
+_PACKAGES = ("torch", "transformers", "av", "aiomqtt", "triton", "numpy", "numba", "llvmlite", "opencv-python-headless")
 
 
 def environment() -> dict[str, Any]:
