@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from streamer.mqtt_topics import Topics
+from streamer.mqtt_topics import Topics, is_camera_name
 
 MAKER = "Longwatch"
 DESCRIBE = "What is happening now?"
@@ -126,7 +126,7 @@ def camera_of(payload: bytes) -> str | None:
         return None
     prefix = topics[0].removesuffix("/available")
     name = topics[1].removeprefix(f"{prefix}/").removesuffix("/status")
-    return name if topics[1] == Topics(prefix).status(name) and "/" not in name else None
+    return name if topics[1] == Topics(prefix).status(name) and is_camera_name(name) else None
 
 
 def _status_topics(payload: bytes) -> list[str]:

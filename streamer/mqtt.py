@@ -21,7 +21,7 @@ from streamer.errors import BusyError, NotReadyError, QuestionError
 from streamer.frigate import Trigger, read_trigger
 from streamer.homeassistant import birth_topic
 from streamer.mqtt_answers import answer_fields, as_payload, error_fields
-from streamer.mqtt_connection import Connection, ConnectionHooks
+from streamer.mqtt_connection import Connection
 from streamer.mqtt_recent import RecentQuestions
 from streamer.mqtt_request import Request, RequestError, read_request
 from streamer.mqtt_status import Status, forgotten_camera
@@ -74,7 +74,7 @@ class Mqtt:
         self.topics = Topics(settings.topic_prefix, settings.reply_prefixes)
         self.connection = Connection(
             settings,
-            ConnectionHooks(self._on_message),
+            self._on_message,
             subscriptions=self._subscriptions(),
             available=self.topics.available,
         )

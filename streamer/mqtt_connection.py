@@ -65,24 +65,17 @@ class _Outgoing:
     num_tries: int = 0
 
 
-@dataclass(frozen=True)
-class ConnectionHooks:
-    """What the owner does: with each message that comes, and, once subscribed, at each connection."""
-
-    on_message: Callable[[Message], None]
-    on_connect: Callable[[], None] = lambda: None
-
-
 @dataclass(eq=False)
 class Connection:
     """`run()` it for ever beside others; `publish` and `retain` from the event loop at any time.
 
+    on_message     is given each message that comes
     subscriptions  topics to read
     available      topic of the agent's own state: online, stopped at its end, offline by the broker where it is lost
     """
 
     settings: MqttSettings
-    hooks: ConnectionHooks
+    on_message: Callable[[Message], None]
     subscriptions: Sequence[str]
     available: str
     make_pauses: Callable[[], Backoff] = PAUSES
@@ -224,11 +217,10 @@ class Connection:
         self._untold = dict.fromkeys((self.available, *self._retained))
         self._wake.set()
         log.info("connected to the broker at %s", self._where)
-        self.hooks.on_connect()
 
     async def _read(self, client: Client) -> None:
         async for message in client.messages:
-            self.hooks.on_message(message)
+            self.on_message(message)
 
     async def _write(self, client: Client) -> None:
         """First what is retained, then what waits; what was being sent as the connection broke is sent again."""

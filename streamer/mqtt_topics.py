@@ -25,6 +25,10 @@ _OWN = ("available", "stats", "ask", "last_answer", "snapshot", "status", "state
 """Ends of topics under the prefix that are no answer's."""
 
 
+def is_camera_name(name: str) -> bool:
+    return bool(_CAMERA.fullmatch(name))
+
+
 @dataclass(frozen=True)
 class Topics:
     """Those of one agent; `reply_prefixes` are other places for answers than under its own."""
@@ -77,7 +81,7 @@ class Topics:
         if topic == self.ask_all:
             return ""
         name = topic.removeprefix(f"{self.prefix}/").removesuffix("/ask")
-        return name if topic == self.ask(name) and _CAMERA.fullmatch(name) else None
+        return name if topic == self.ask(name) and is_camera_name(name) else None
 
     def may_answer_on(self, topic: str) -> bool:
         """True for one that can be written to, lies under a prefix for answers, and has no other meaning."""

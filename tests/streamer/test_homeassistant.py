@@ -142,6 +142,13 @@ def test_what_others_made_is_not_ours(payload):
     assert camera_of(payload) is None
 
 
+@pytest.mark.parametrize("camera", ["+", "#", "a/b", "A B", ""])
+def test_a_camera_that_cannot_be_ours_is_none(camera):
+    told = device_config("x", topic_prefix="longwatch", version="1")
+    told["avty"][1]["t"] = f"longwatch/{camera}/status"
+    assert camera_of(json.dumps(told).encode()) is None
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_fail(payload):
     assert not is_ours(payload, topic_prefix="longwatch")
