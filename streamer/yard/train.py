@@ -34,6 +34,7 @@ from streamer.yard.checkpoint import (
 )
 from streamer.yard.descent import descend, is_fast_in_bfloat16, learning_rate, optimiser_of
 from streamer.yard.digest import DigestHelper
+from streamer.yard.drilling import drill_batches, loss_of_drills
 from streamer.yard.fingerprint import stamp
 from streamer.yard.histories import draw_history, save_history
 from streamer.yard.lessons import (
@@ -60,6 +61,9 @@ REMEMBERING_RATE, REMEMBERING_WARM = 1e-3, 150
 HELPER_SHARE = 1.0
 PICTURES_EVERY_STEPS = 8
 """So often a batch of single pictures, while it learns to remember: it shall not forget them, nor what is no yard."""
+
+DRILLS_EVERY_STEPS = 4
+"""So often a batch of exercises without a memory: which was first, how long, how often."""
 
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -229,15 +233,21 @@ def remember(
     told = PictureLessons(model, seed=SEED, num_lessons=num_steps * BATCH_SIZE, batch_size=BATCH_SIZE)
     pictures = iter(_batches(told, first_step // PICTURES_EVERY_STEPS, 0, collate))
     bar = progress.add_task("remembering", total=num_steps, completed=first_step)
-    shown = ""
+    drills = drill_batches(model, seed=SEED + first_step)
+    shown, drilled = "", torch.zeros(())
     for step in range(first_step, num_steps):
         with _autocast(device):
             if step % PICTURES_EVERY_STEPS == PICTURES_EVERY_STEPS - 1:
                 loss = loss_of_pictures(model, next(pictures), device)
+            elif step % DRILLS_EVERY_STEPS == DRILLS_EVERY_STEPS - 2:
+                loss, drilled = loss_of_drills(model, *next(drills), device)
             else:
                 words, helped, right = loss_of(model, next(memories), device, learner["digest"])
                 loss = words + HELPER_SHARE * helped
-                shown = f"words {words.item():.3f} digest {helped.item():.3f} right {right.item():.1%}"
+                shown = (
+                    f"words {words.item():.3f} digest {helped.item():.3f} right {right.item():.1%} "
+                    f"drills {drilled.item():.1%}"
+                )
         rate = learning_rate(step, num_steps, peak=REMEMBERING_RATE, num_warm=REMEMBERING_WARM)
         descend(learner, optimiser, loss, rate)
         progress.update(bar, advance=1, description=f"remembering: {shown}")
