@@ -296,8 +296,9 @@ def _ask_agent(folder: Path, camera: str, question: str, span: Span | None, *, a
         return False
     from streamer.client import ask_agent
     from streamer.errors import QuestionError
+    from streamer.said import Said
 
-    said = _Said(as_json=as_json)
+    said = Said(as_json=as_json)
     try:
         answer = _run(ask_agent(folder, camera, question, span, say=said.say))
     except QuestionError as error:
@@ -313,8 +314,9 @@ def _ask_broker(
 ) -> None:
     from streamer.errors import QuestionError
     from streamer.mqtt_client import BrokerAddress, ask_broker
+    from streamer.said import Said
 
-    said = _Said(as_json=as_json)
+    said = Said(as_json=as_json)
     try:
         address = BrokerAddress.parse(url)
         answer = _run(ask_broker(address, camera, question, span, say=said.say, ca_file=ca_file))
@@ -323,30 +325,6 @@ def _ask_broker(
     except QuestionError as error:
         _fail(error)
     said.end(answer)
-
-
-class _Said:
-    """An answer as it comes from another process; in JSON nothing is said before its end."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json, self._out, self._text = as_json, make_console(), ""
-
-    def say(self, piece: str) -> None:
-        self._text += piece
-        if not self._as_json:
-            self._out.print(piece, end="")
-
-    def end(self, answer: dict[str, Any]) -> None:
-        from streamer.evidence_line import evidence_of_json
-
-        if self._as_json:
-            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-            return
-        if self._text:
-            self._out.print()
-        if self._text.strip() != answer["answer"]:  # pieces were lost
-            self._out.print(answer["answer"])
-        self._out.print(evidence_of_json(answer))
 
 
 def _ask_archive(folder: Path, camera: str, question: str, span: Span, *, model: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from streamer.settings import FrigateSettings
+from streamer.mqtt_settings import FrigateSettings
 from streamer.times import Span
 
 BEFORE_SECONDS, AFTER_SECONDS = 5.0, 2.0

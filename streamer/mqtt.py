@@ -24,9 +24,9 @@ from streamer.mqtt_answers import answer_fields, as_payload, error_fields
 from streamer.mqtt_connection import Connection
 from streamer.mqtt_recent import RecentQuestions
 from streamer.mqtt_request import Request, RequestError, read_request
+from streamer.mqtt_settings import MqttSettings
 from streamer.mqtt_status import Status, forgotten_camera
 from streamer.mqtt_topics import Topics, partial
-from streamer.settings import MqttSettings
 from streamer.times import Span
 from streamer.token_bucket import TokenBucket
 

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 
 from streamer.backoff import Backoff
 from streamer.cancellation import heed_cancellation
-from streamer.settings import MqttSettings
+from streamer.mqtt_settings import MqttSettings
 
 log = logging.getLogger(__name__)
 

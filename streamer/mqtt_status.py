@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from streamer.homeassistant import camera_of, device_config, device_topic, is_ours
 from streamer.mqtt_answers import as_payload
 from streamer.mqtt_connection import Connection
+from streamer.mqtt_settings import MqttSettings
 from streamer.mqtt_topics import Topics
-from streamer.settings import MqttSettings
 from streamer.state import CameraStatus
 
 if TYPE_CHECKING:

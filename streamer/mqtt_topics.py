@@ -19,14 +19,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from streamer.settings_base import CAMERA_NAME
+
 MOST_TOPIC_BYTES = 1024
-_CAMERA = re.compile(r"[a-z0-9_-]{1,64}")
 _OWN = ("available", "stats", "ask", "last_answer", "snapshot", "status", "state", "set")
 """Ends of topics under the prefix that are no answer's."""
 
 
 def is_camera_name(name: str) -> bool:
-    return bool(_CAMERA.fullmatch(name))
+    return bool(re.fullmatch(CAMERA_NAME, name))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -19,7 +17,9 @@ from pydantic import (
 )
 
 from streamer.errors import SettingsError
+from streamer.mqtt_settings import FrigateSettings, MqttSettings
 from streamer.secret import SecretUrl
+from streamer.settings_base import CameraName, Strict
 from streamer.settings_text import describe, parse_yaml, refuse_not_built, substitute
 
 __all__ = [
@@ -53,8 +53,6 @@ _KINDS: dict[str, CameraKind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
 Mask = Annotated[tuple[Point, ...], Field(min_length=3)]
-MqttTopic = Annotated[str, Field(pattern=r"^[^#+$/\s]([^#+\s]*[^#+/\s])?$", max_length=200)]
-CameraName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 
 
 def _epoch(value: object) -> object:
@@ -67,13 +65,7 @@ def _epoch(value: object) -> object:
     return value.timestamp() if isinstance(value, datetime) else value
 
 
-class _Strict(BaseModel):
-    """Frozen, no unknown keys, and no values in errors: they could be secrets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-
-class CameraSettings(_Strict):
+class CameraSettings(Strict):
     """One camera.
 
     enabled       false: known by name, but neither opened nor watched
@@ -93,7 +85,7 @@ class CameraSettings(_Strict):
     enabled: bool = True
     fps: Annotated[float, Field(gt=0, le=60)] = 2.0
     masks: tuple[Mask, ...] = ()
-    rules: dict[CameraName, Annotated[str, Field(min_length=1, max_length=500)]] = {}
+    rules: dict[CameraName, Annotated[str, Field(min_length=1, max_length=500)]] = Field(default_factory=dict)
     transport: Transport = "auto"
     decode: Decode = "auto"
     isolation: Isolation = "auto"
@@ -151,80 +143,7 @@ class CameraSettings(_Strict):
         return self.start
 
 
-class FrigateSettings(_Strict):
-    """When Frigate, beside Longwatch on the same broker, has seen something: ask about that camera and time.
-
-    topic       frigate/reviews or frigate/events
-    question    {label}, {zones} and {camera} are what Frigate says; without labels or zones they are "something" and
-                "the picture"
-    types       of what Frigate sends of one event: new, update, end
-    labels      only these; severities: of a review, only these
-    cameras     Frigate's name of a camera, where ours is another
-    """
-
-    topic: MqttTopic = "frigate/reviews"
-    question: Annotated[str, Field(min_length=1, max_length=400)] = "What did the {label} do?"
-    types: Annotated[tuple[Literal["new", "update", "end"], ...], Field(min_length=1)] = ("end",)
-    labels: tuple[str, ...] = ()
-    severities: tuple[Literal["alert", "detection"], ...] = ()
-    cameras: dict[str, CameraName] = {}
-
-    @field_validator("question")
-    @classmethod
-    def _has_known_fields(cls, question: str) -> str:
-        unknown = set(re.findall(r"{([^{}]*)}", question)) - {"label", "zones", "camera"}
-        if unknown:
-            raise ValueError(
-                f"{{{unknown.pop()}}} is not known; what can stand in a question: {{label}}, {{zones}}, {{camera}}"
-            )
-        return question
-
-
-class MqttSettings(_Strict):
-    """The broker questions come from and answers go to.
-
-    tls                  also without tls_ca_certs: the broker's certificate is one that this machine trusts
-    tls_insecure         encrypted, but it is not checked who answers
-    reply_prefixes       where answers may be sent to, beside topics under `topic_prefix`
-    questions_per_minute on each topic; one more is told that we are busy
-    stats_seconds        how often counters are told; 0: never
-    snapshot_seconds     how often pictures are, beside those of answers; 0: no picture leaves
-    discovery            Home Assistant finds the cameras by itself
-    """
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    user: str | None = None
-    password: SecretStr | None = None
-    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    topic_prefix: MqttTopic = "longwatch"
-    tls: bool = False
-    tls_ca_certs: Path | None = None
-    tls_client_cert: Path | None = None
-    tls_client_key: Path | None = None
-    tls_insecure: bool = False
-    reply_prefixes: tuple[Annotated[str, Field(pattern=r"^[^#+$\s][^#+\s]*$")], ...] = ("reply/",)
-    questions_per_minute: Annotated[int, Field(ge=1)] = 60
-    stats_seconds: Annotated[float, Field(ge=0)] = 60.0
-    snapshot_seconds: Annotated[float, Field(ge=0)] = 60.0
-    discovery: bool = True
-    discovery_prefix: MqttTopic = "homeassistant"
-    frigate: FrigateSettings | None = None
-
-    @model_validator(mode="after")
-    def _whole_credentials(self) -> "MqttSettings":
-        if self.password is not None and self.user is None:
-            raise ValueError("there is a password and no user; add user:")
-        if self.tls_client_key is not None and self.tls_client_cert is None:
-            raise ValueError("there is tls_client_key and no tls_client_cert; add it")
-        return self
-
-    @property
-    def has_tls(self) -> bool:
-        return self.tls or self.tls_insecure or self.tls_ca_certs is not None or self.tls_client_cert is not None
-
-
-class ArchiveSettings(_Strict):
+class ArchiveSettings(Strict):
     """Where moments are kept on disk, for how long, and how much of all cameras and of each; `path` is a folder."""
 
     path: Path = Path("~/.local/share/longwatch")
@@ -233,7 +152,7 @@ class ArchiveSettings(_Strict):
     keep_gigabytes_per_camera: Annotated[float, Field(gt=0)] | None = None
 
 
-class SummarySettings(_Strict):
+class SummarySettings(Strict):
     """Which digests are made; `day` is a local time."""
 
     minute: bool = True
@@ -241,7 +160,7 @@ class SummarySettings(_Strict):
     day: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "21:00"
 
 
-class WebSettings(_Strict):
+class WebSettings(Strict):
     """The HTTP API and the page."""
 
     enabled: bool = True
@@ -250,21 +169,21 @@ class WebSettings(_Strict):
     token: SecretStr | None = None
 
 
-class BudgetSettings(_Strict):
+class BudgetSettings(Strict):
     """What a remote model may cost within any hour; notes get at most half of it."""
 
     calls_per_hour: Annotated[int, Field(ge=1)] = 120
     tokens_per_hour: Annotated[int, Field(ge=1)] = 200_000
 
 
-class PatienceSettings(_Strict):
+class PatienceSettings(Strict):
     """How long a remote model is waited for: from the question to its first word, and from that to its last."""
 
     first_word_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     answer_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
 
 
-class Settings(_Strict):
+class Settings(Strict):
     """The whole configuration. What this version has not built yet is None and refused by name when set.
 
     model           "bundled", "auto", a folder with a checkpoint, OWNER/NAME[@REVISION], or openai:URL#NAME
