@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import socket
 import ssl
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 256
 MOST_TRIES = 3
 """So often a message is sent that breaks the connection; then it is lost."""
+MOST_RETAINED_TRIES = 5
+"""So often in a row what is retained may break it."""
 MOST_INCOMING = 256
 """Messages that came and were not looked at; one more is lost."""
 MOST_INCOMING_BYTES = 64 * 1024
@@ -86,6 +89,8 @@ class Connection:
     _retained: dict[str, bytes] = field(default_factory=dict)
     _untold: dict[str, None] = field(default_factory=dict)
     """Retained topics that this connection has not been told yet, in order."""
+    _num_failed: dict[str, int] = field(default_factory=dict)
+    _too_long: dict[str, int] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _told: str = ""
     _protocol: ProtocolVersion = ProtocolVersion.V5
@@ -100,8 +105,10 @@ class Connection:
             self._put(_Outgoing(topic, payload, qos=0, correlation=correlation))
 
     def retain(self, topic: str, payload: bytes) -> None:
-        """At this connection and each that follows; the newest for a topic counts. Nothing where it is told already."""
-        if self._retained.get(topic) != payload:
+        """At this connection and each that follows; the newest for a topic counts. Nothing where it is told already, or
+        is more than half as long as one that the broker did not take.
+        """
+        if self._retained.get(topic) != payload and len(payload) < self._too_long.get(topic, math.inf):
             self._retained[topic] = payload
             self._untold[topic] = None
             self._wake.set()
@@ -237,11 +244,29 @@ class Connection:
                 await self._wake.wait()
 
     async def _tell_first(self, client: Client) -> None:
+        """One that breaks the connection is told last at the next; again and again, and it is set aside."""
         topic = next(iter(self._untold))
         payload = self._retained[topic]
-        await client.publish(topic, payload, qos=1, retain=True)
+        try:
+            await client.publish(topic, payload, qos=1, retain=True)
+        except (MqttError, ValueError, asyncio.CancelledError):  # cancelled where the reader saw the end first
+            if self._retained.get(topic) == payload:
+                self._put_last(topic, payload)
+            raise
+        self._num_failed.pop(topic, None)
         if self._retained.get(topic) == payload:
             self._untold.pop(topic, None)
+
+    def _put_last(self, topic: str, payload: bytes) -> None:
+        num_failed = self._num_failed.pop(topic, 0) + 1
+        del self._retained[topic]
+        if num_failed < MOST_RETAINED_TRIES:
+            self._num_failed[topic] = num_failed
+            self._retained[topic] = payload
+        else:
+            self.num_dropped += 1
+            self._too_long[topic] = len(payload) // 2
+            log.warning("the broker at %s does not take %s, of %d bytes", self._where, topic, len(payload))
 
     async def _send_first(self, client: Client) -> None:
         message = self._outbox.popleft()

@@ -28,6 +28,7 @@ class Answering:
     names: tuple[str, ...] = ("front", "yard")
     seconds: float = 0.0
     most: int = 8
+    picture: bytes = PICTURE
     put: list[tuple[str, str]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     model_name: str = "none"
@@ -60,13 +61,13 @@ class Answering:
         words = [f"{name}: ", "you asked ", asked.question]
         for word in words:
             asked.say(word)
-        slot = EvidenceSlot("ring", 990.0, 999.5, 18, "", 1, PICTURE)
+        slot = EvidenceSlot("ring", 990.0, 999.5, 18, "", 1, self.picture)
         asked.end(
             Answer(name, asked.question, "".join(words), 1000.0, 0.5, (slot,), {}, Latency(0.0, 0.0, 0.0), "none")
         )
 
     async def newest_picture(self, camera: int) -> bytes:
-        return PICTURE + self.names[camera].encode()
+        return self.picture + self.names[camera].encode()
 
     def report(self, camera: int) -> Any:
         fill = SimpleNamespace(ring_slots=18, long_term_slots=40)

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 import random
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -15,6 +16,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from streamer import mqtt_connection
 from streamer.backoff import Backoff
 from streamer.mqtt_connection import MOST_WAITING
 from tests.rig.broker import Broker
@@ -375,6 +377,50 @@ async def test_a_changed_password_is_told_and_tried_until_it_is_right(broker, ca
     assert any("refuses user, password or client" in record.message for record in caplog.records)
     assert "first" not in caplog.text
     assert "second" not in caplog.text
+
+
+async def test_a_picture_that_the_broker_does_not_take_is_set_aside_and_all_else_goes_on(broker, caplog):
+    broker.stop()
+    broker.more = "max_packet_size 10000"
+    broker.start()
+    agent = Answering(picture=b"\xff\xd8" + b"x" * 30_000)
+    async with bridged(broker, agent, discovery=False) as bridge:
+        bridge.connection.make_pauses = pauses
+        async with listening(broker, "longwatch/#") as heard:
+            await heard.until(lambda: "does not take longwatch/yard/snapshot" in caplog.text, seconds=20)
+            await heard.until(lambda: "does not take longwatch/front/snapshot" in caplog.text, seconds=20)
+            await heard.until(lambda: bridge.connection.is_connected)
+            await asyncio.sleep(0.3)
+            num_connections = bridge.connection.num_connections
+            await heard.client.publish("longwatch/front/ask", QUESTION, qos=1)
+            await heard.one("longwatch/front/answer")
+            await heard.until(lambda: heard.on("longwatch/front/last_answer"))
+            await asyncio.sleep(0.5)
+            assert bridge.connection.num_connections == num_connections
+        async with listening(broker, "longwatch/#") as later:
+            await later.until(lambda: later.on("longwatch/yard/status") == [b"online"])
+            assert not later.on("longwatch/yard/snapshot")
+
+
+async def test_a_broker_that_hangs_is_left_and_the_answer_comes_when_it_goes_on(broker, monkeypatch):
+    monkeypatch.setattr(mqtt_connection, "REPLY_SECONDS", 1.0)
+    agent = Answering(seconds=0.5)
+    async with bridged(broker, agent) as bridge:
+        bridge.connection.make_pauses = pauses
+        async with listening(broker, "longwatch/+/answer") as heard:
+            await heard.until(lambda: bridge.connection.is_connected)
+            await heard.client.publish("longwatch/front/ask", QUESTION, qos=1)
+            await heard.until(lambda: agent.put)
+            broker.process.send_signal(signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(15):
+                    while bridge.connection.is_connected:  # noqa: ASYNC110 - no event says so
+                        await asyncio.sleep(0.05)
+            finally:
+                broker.process.send_signal(signal.SIGCONT)
+            await heard.until(lambda: heard.on("longwatch/front/answer"), seconds=20)
+            assert {answer["question"] for answer in heard.objects("longwatch/front/answer")} == {QUESTION}
+    assert len(agent.put) == 1
 
 
 async def test_fifty_restarts_under_load_lose_no_question(broker):
