@@ -78,7 +78,8 @@ class Mqtt:
             subscriptions=self._subscriptions(),
             available=self.topics.available,
         )
-        self._status = Status(settings, self.topics, self.connection, agent, counts=self.counts)
+        self.outbox = self.connection.outbox
+        self._status = Status(settings, self.topics, self.outbox, agent, counts=self.counts)
         self._recent = RecentQuestions()
         self._buckets = {
             topic: TokenBucket(settings.questions_per_minute)
@@ -95,7 +96,7 @@ class Mqtt:
             "num_answered": self.num_answered,
             "num_refused": self.num_refused,
             "num_connections": self.connection.num_connections,
-            "num_dropped": self.connection.num_dropped,
+            "num_dropped": self.outbox.num_dropped,
         }
 
     async def run(self) -> None:
@@ -121,7 +122,7 @@ class Mqtt:
             self._on_frigate(bytes(message.payload))
         elif settings.discovery and topic == birth_topic(settings.discovery_prefix):
             if bytes(message.payload) == b"online":
-                asyncio.get_running_loop().call_later(random.uniform(0.2, BIRTH_SECONDS), self.connection.tell_again)
+                asyncio.get_running_loop().call_later(random.uniform(0.2, BIRTH_SECONDS), self.outbox.tell_again)
         elif settings.discovery and message.retain:
             self._forget_if_gone(topic, bytes(message.payload))
 
@@ -131,7 +132,7 @@ class Mqtt:
         if camera is not None:
             log.info("camera %s is no more; it is taken from Home Assistant", camera)
             for retained in (topic, *self.topics.retained(camera)):
-                self.connection.forget(retained)
+                self.outbox.forget(retained)
 
     def _on_question(self, topic: str, camera: str, message: Message) -> None:
         if message.retain:  # it would be put again at each connection
@@ -173,7 +174,7 @@ class Mqtt:
         if key is not None and not self._recent.begin(key):
             answer = self._recent.answer(key)
             if answer is not None:
-                self.connection.publish(asker.topic, answer, correlation=asker.correlation)
+                self.outbox.publish(asker.topic, answer, correlation=asker.correlation)
             return
         try:
             if asker.camera not in self._names:
@@ -202,28 +203,28 @@ class Mqtt:
         fields = answer_fields(answer, request_id=asker.request_id, camera=asker.camera) | asker.more
         payload = as_payload(fields)
         self._recent.end(asker.key, payload)
-        self.connection.publish(asker.topic, payload, correlation=asker.correlation)
+        self.outbox.publish(asker.topic, payload, correlation=asker.correlation)
         if asker.is_own_topic:
             self._keep(asker.camera, payload, answer)
 
     def _keep(self, camera: str, payload: bytes, answer: Answer) -> None:
-        self.connection.retain(self.topics.last_answer(camera), payload)
+        self.outbox.retain(self.topics.last_answer(camera), payload)
         newest = answer.evidence[-1]
         if self._settings.snapshot_seconds and newest.picture and newest.tier != "archive":
-            self.connection.retain(self.topics.snapshot(camera), newest.picture)
+            self.outbox.retain(self.topics.snapshot(camera), newest.picture)
 
     async def _tell_pieces(self, asker: _Asker, asked: Asked) -> None:
         number = 0
         async for piece in asked:
             fields = {"id": asker.request_id, "camera": asker.camera, "number": number, "piece": piece}
-            self.connection.publish_now(partial(asker.topic), as_payload(fields), correlation=asker.correlation)
+            self.outbox.publish_now(partial(asker.topic), as_payload(fields), correlation=asker.correlation)
             number += 1
 
     def _refuse(self, topic: str, asker: _Asker, error: QuestionError, *, question: str = "") -> None:
         self.num_refused += 1
         fields = error_fields(error, request_id=asker.request_id, camera=asker.camera, question=question[:500])
         payload = as_payload(fields | asker.more)
-        self.connection.publish(asker.topic, payload, correlation=asker.correlation)
+        self.outbox.publish(asker.topic, payload, correlation=asker.correlation)
         is_usual = isinstance(error, BusyError | NotReadyError)
         if not is_usual and self._lines.take():
             log.info("a question over MQTT%s got no answer: %s", f" on {topic}" if topic else "", error)

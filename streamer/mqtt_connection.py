@@ -1,19 +1,13 @@
-"""One connection to a broker that is never lost for good; what its messages mean is for others to know.
-
-What is retained is told anew at each connection. What else is to be sent waits in an outbox while there is none: the
-newest `MOST_WAITING` messages are kept, those that were lost are counted.
-"""
+"""One connection to a broker that is never lost for good; what its messages mean is for others to know."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import re
 import socket
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,15 +19,11 @@ from paho.mqtt.properties import Properties
 
 from streamer.backoff import Backoff
 from streamer.cancellation import heed_cancellation
+from streamer.mqtt_outbox import Outbox
 from streamer.mqtt_settings import MqttSettings
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 256
-MOST_TRIES = 3
-"""So often a message is sent that breaks the connection; then it is lost."""
-MOST_RETAINED_TRIES = 5
-"""So often in a row what is retained may break it."""
 MOST_INCOMING = 256
 """Messages that came and were not looked at; one more is lost."""
 MOST_INCOMING_BYTES = 64 * 1024
@@ -59,18 +49,8 @@ class _Incoming(asyncio.Queue[Message]):
 
 
 @dataclass(eq=False)
-class _Outgoing:
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    correlation: bytes | None = None
-    num_tries: int = 0
-
-
-@dataclass(eq=False)
 class Connection:
-    """`run()` it for ever beside others; `publish` and `retain` from the event loop at any time.
+    """`run()` it for ever beside others; what is put into `outbox` is sent.
 
     on_message     is given each message that comes
     subscriptions  topics to read
@@ -81,55 +61,15 @@ class Connection:
     on_message: Callable[[Message], None]
     subscriptions: Sequence[str]
     available: str
+    outbox: Outbox = field(default_factory=Outbox)
     make_pauses: Callable[[], Backoff] = PAUSES
-    is_connected: bool = False
-    num_dropped: int = 0
     num_connections: int = 0
-    _outbox: deque[_Outgoing] = field(default_factory=deque)
-    _retained: dict[str, bytes] = field(default_factory=dict)
-    _untold: dict[str, None] = field(default_factory=dict)
-    """Retained topics that this connection has not been told yet, in order."""
-    _num_failed: dict[str, int] = field(default_factory=dict)
-    _too_long: dict[str, int] = field(default_factory=dict)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _told: str = ""
     _protocol: ProtocolVersion = ProtocolVersion.V5
 
-    def publish(self, topic: str, payload: bytes, *, correlation: bytes | None = None) -> None:
-        """Once, as soon as there is a connection."""
-        self._put(_Outgoing(topic, payload, correlation=correlation))
-
-    def publish_now(self, topic: str, payload: bytes, *, correlation: bytes | None = None) -> None:
-        """Without asking whether it arrives; lost where there is no connection, or much waits already."""
-        if self.is_connected and len(self._outbox) < MOST_WAITING // 2:
-            self._put(_Outgoing(topic, payload, qos=0, correlation=correlation))
-
-    def retain(self, topic: str, payload: bytes) -> None:
-        """At this connection and each that follows; the newest for a topic counts. Nothing where it is told already, or
-        is more than half as long as one that the broker did not take.
-        """
-        if self._retained.get(topic) != payload and len(payload) < self._too_long.get(topic, math.inf):
-            self._retained[topic] = payload
-            self._untold[topic] = None
-            self._wake.set()
-
-    def forget(self, topic: str) -> None:
-        """Takes from the broker what it has retained."""
-        self._retained.pop(topic, None)
-        self._untold.pop(topic, None)
-        self._put(_Outgoing(topic, b"", retain=True))
-
-    def tell_again(self) -> None:
-        """All that is retained, to who has just come."""
-        self._untold = dict.fromkeys(self._retained)
-        self._wake.set()
-
-    def _put(self, message: _Outgoing) -> None:
-        if len(self._outbox) >= MOST_WAITING:
-            self._outbox.popleft()
-            self.num_dropped += 1
-        self._outbox.append(message)
-        self._wake.set()
+    @property
+    def is_connected(self) -> bool:
+        return self.outbox.is_open
 
     async def run(self) -> None:
         """For ever: connects, and where that fails or ends tries again; told once for each reason."""
@@ -173,7 +113,7 @@ class Connection:
                 await self._say_stopped(client)
                 raise
             finally:
-                self.is_connected = False
+                self.outbox.is_open = False
                 _know_of_its_end(client)
 
     async def _talk(self, client: Client, group: asyncio.TaskGroup) -> None:
@@ -218,11 +158,10 @@ class Connection:
                 log.warning("the broker at %s does not let us read %s; its ACL has to allow that", self._where, topic)
 
     def _begin(self) -> None:
-        self.is_connected, self._told = True, ""
+        self._told, self.outbox.is_open = "", True
         self.num_connections += 1
-        self._retained[self.available] = b"online"
-        self._untold = dict.fromkeys((self.available, *self._retained))
-        self._wake.set()
+        self.outbox.retain(self.available, b"online")
+        self.outbox.tell_again(first=self.available)
         log.info("connected to the broker at %s", self._where)
 
     async def _read(self, client: Client) -> None:
@@ -230,61 +169,23 @@ class Connection:
             self.on_message(message)
 
     async def _write(self, client: Client) -> None:
-        """First what is retained, then what waits; what was being sent as the connection broke is sent again."""
-        while self._untold:
-            await self._tell_first(client)
         while True:
             heed_cancellation()
-            if self._outbox:
-                await self._send_first(client)
-            elif self._untold:
-                await self._tell_first(client)
-            else:
-                self._wake.clear()
-                await self._wake.wait()
-
-    async def _tell_first(self, client: Client) -> None:
-        """One that breaks the connection is told last at the next; again and again, and it is set aside."""
-        topic = next(iter(self._untold))
-        payload = self._retained[topic]
-        try:
-            await client.publish(topic, payload, qos=1, retain=True)
-        except (MqttError, ValueError, asyncio.CancelledError):  # cancelled where the reader saw the end first
-            if self._retained.get(topic) == payload:
-                self._put_last(topic, payload)
-            raise
-        self._num_failed.pop(topic, None)
-        if self._retained.get(topic) == payload:
-            self._untold.pop(topic, None)
-
-    def _put_last(self, topic: str, payload: bytes) -> None:
-        num_failed = self._num_failed.pop(topic, 0) + 1
-        del self._retained[topic]
-        if num_failed < MOST_RETAINED_TRIES:
-            self._num_failed[topic] = num_failed
-            self._retained[topic] = payload
-        else:
-            self.num_dropped += 1
-            self._too_long[topic] = len(payload) // 2
-            log.warning("the broker at %s does not take %s, of %d bytes", self._where, topic, len(payload))
-
-    async def _send_first(self, client: Client) -> None:
-        message = self._outbox.popleft()
-        message.num_tries += 1
-        try:
-            await client.publish(
-                message.topic,
-                message.payload,
-                qos=message.qos,
-                retain=message.retain,
-                properties=self._correlated(message.correlation),
-            )
-        except (MqttError, ValueError, asyncio.CancelledError):
-            if message.qos and message.num_tries < MOST_TRIES:
-                self._outbox.appendleft(message)
-            else:
-                self.num_dropped += 1
-            raise
+            message = await self.outbox.next()
+            try:
+                await client.publish(
+                    message.topic,
+                    message.payload,
+                    qos=message.qos,
+                    retain=message.retain,
+                    properties=self._correlated(message.correlation),
+                )
+            except (MqttError, ValueError, asyncio.CancelledError):  # cancelled where the reader saw the end first
+                if not self.outbox.failed(message):
+                    size = len(message.payload)
+                    log.warning("the broker at %s does not take %s, of %d bytes", self._where, message.topic, size)
+                raise
+            self.outbox.sent(message)
 
     def _correlated(self, correlation: bytes | None) -> Properties | None:
         if correlation is None or self._protocol is not ProtocolVersion.V5:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.homeassistant import camera_of, device_config, device_topic, is_ours
 from streamer.mqtt_answers import as_payload
-from streamer.mqtt_connection import Connection
+from streamer.mqtt_outbox import Outbox
 from streamer.mqtt_settings import MqttSettings
 from streamer.mqtt_topics import Topics
 from streamer.state import CameraStatus
@@ -29,12 +29,12 @@ class Status:
         self,
         settings: MqttSettings,
         topics: Topics,
-        connection: Connection,
+        outbox: Outbox,
         agent: Agent,
         *,
         counts: Callable[[], dict[str, int]],
     ) -> None:
-        self._settings, self._topics, self._connection, self._agent = settings, topics, connection, agent
+        self._settings, self._topics, self._outbox, self._agent = settings, topics, outbox, agent
         self._counts = counts
         self._began_seconds = time.monotonic()
 
@@ -46,12 +46,12 @@ class Status:
             now = time.monotonic()
             for camera in self._agent.cameras:
                 status = told_status(camera.state.status).encode()
-                self._connection.retain(self._topics.status(camera.name), status)
+                self._outbox.retain(self._topics.status(camera.name), status)
             if self._settings.snapshot_seconds and (now >= snapshots_at or not has_picture):
                 snapshots_at, has_picture = now + self._settings.snapshot_seconds, await self._tell_pictures()
-            if self._settings.stats_seconds and now >= stats_at and self._connection.is_connected:
+            if self._settings.stats_seconds and now >= stats_at and self._outbox.is_open:
                 stats_at = now + self._settings.stats_seconds
-                self._connection.publish_now(self._topics.stats, as_payload(self._stats()))
+                self._outbox.publish_now(self._topics.stats, as_payload(self._stats()))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _tell_pictures(self) -> bool:
@@ -60,7 +60,7 @@ class Status:
         for index, camera in enumerate(self._agent.cameras):
             picture = await self._agent.newest_picture(index)
             if picture:
-                self._connection.retain(self._topics.snapshot(camera.name), picture)
+                self._outbox.retain(self._topics.snapshot(camera.name), picture)
             has_all &= bool(picture) or camera.state.status in ("disabled", "ended", "offline")
         return has_all
 
@@ -77,7 +77,7 @@ class Status:
                 rules=camera.settings.rules,
             )
             topic = device_topic(settings.discovery_prefix, settings.topic_prefix, camera.name)
-            self._connection.retain(topic, json.dumps(config).encode())
+            self._outbox.retain(topic, json.dumps(config).encode())
 
     def _stats(self) -> dict[str, Any]:
         return {

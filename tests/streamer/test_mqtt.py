@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 
 from streamer import mqtt_connection
 from streamer.backoff import Backoff
-from streamer.mqtt_connection import MOST_WAITING
+from streamer.mqtt_outbox import MOST_WAITING
 from tests.rig.broker import Broker
 from tests.streamer.mqtt_agent import PICTURE, Answering, bridged, listening
 
@@ -40,16 +40,17 @@ async def pub(broker: Broker, topic: str, message: str | bytes, *options: str) -
 
 async def test_a_question_in_plain_text_is_answered_on_the_cameras_own_topic(broker):
     agent = Answering()
-    async with listening(broker) as heard, bridged(broker, agent):
-        await heard.until(lambda: heard.on("longwatch/available") == [b"online"])
-        await pub(broker, "longwatch/front/ask", QUESTION)
-        answer = await heard.one("longwatch/front/answer")
-        assert answer["event_type"] == "answer"
-        assert answer["answer"] == answer["short"] == f"front: you asked {QUESTION}"
-        assert answer["window"] == {"since_seconds": 990.0, "until_seconds": 999.5}
-        assert answer["id"] is None
+    async with listening(broker) as heard:
+        async with bridged(broker, agent):
+            await heard.until(lambda: heard.on("longwatch/available") == [b"online"])
+            await pub(broker, "longwatch/front/ask", QUESTION)
+            answer = await heard.one("longwatch/front/answer")
+            assert answer["event_type"] == "answer"
+            assert answer["answer"] == answer["short"] == f"front: you asked {QUESTION}"
+            assert answer["window"] == {"since_seconds": 990.0, "until_seconds": 999.5}
+            assert answer["id"] is None
+        await heard.until(lambda: heard.on("longwatch/available")[-1] == b"stopped")
     assert agent.put == [("front", QUESTION)]
-    assert heard.on("longwatch/available")[-1] == b"stopped"
 
 
 async def test_what_is_retained_is_there_for_who_comes_later(broker):
@@ -293,12 +294,13 @@ async def test_a_cancellation_that_the_client_swallows_ends_it_all_the_same(brok
             swallowed.append(topic)
 
     monkeypatch.setattr(aiomqtt.Client, "publish", swallowing)
-    async with asyncio.timeout(4), listening(broker, "longwatch/#") as heard, bridged(broker, Answering()) as bridge:
-        await heard.until(lambda: bridge.connection.is_connected)
-        bridge.connection.publish("longwatch/slow", b"x")
-        await heard.until(lambda: heard.on("longwatch/slow"))
+    async with asyncio.timeout(4), listening(broker, "longwatch/#") as heard:
+        async with bridged(broker, Answering()) as bridge:
+            await heard.until(lambda: bridge.connection.is_connected)
+            bridge.outbox.publish("longwatch/slow", b"x")
+            await heard.until(lambda: heard.on("longwatch/slow"))
+        await heard.until(lambda: heard.on("longwatch/available")[-1] == b"stopped")
     assert swallowed == ["longwatch/slow"]
-    assert heard.on("longwatch/available")[-1] == b"stopped"
 
 
 # A broker that comes and goes.
@@ -340,8 +342,8 @@ async def test_of_what_waits_the_newest_are_kept_and_what_is_lost_is_counted(bro
     broker.stop()
     async with bridged(broker, Answering(), discovery=False) as bridge:
         for number in range(MOST_WAITING + 10):
-            bridge.connection.publish("longwatch/front/answer", str(number).encode())
-        assert bridge.connection.num_dropped == 10
+            bridge.outbox.publish("longwatch/front/answer", str(number).encode())
+        assert bridge.outbox.num_dropped == 10
         broker.start()
         bridge.connection.make_pauses = pauses
         async with listening(broker, "longwatch/front/answer") as heard:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from llm.huggingface import HuggingFaceModel
 from streamer.agent import run_agent
 from streamer.settings import Settings
 from tests.conftest import REPO
 from tests.rig.broker import Broker
-from tests.streamer.mqtt_agent import listening
+from tests.streamer.mqtt_agent import Listener, listening
 from tests.streamer.test_mqtt import QUESTION, pub
 
 pytestmark = pytest.mark.mqtt
@@ -27,7 +28,13 @@ def settings_of(broker: Broker, **mqtt: object) -> Settings:
 
 
 async def test_the_yard_is_asked_over_mqtt(broker, bundled):
-    async with listening(broker) as heard, run_agent(settings_of(broker), bundled) as agent:
+    async with listening(broker) as heard:
+        await _ask_the_yard(broker, bundled, heard)
+        await heard.until(lambda: heard.on("longwatch/available") == [b"online", b"stopped"])
+
+
+async def _ask_the_yard(broker: Broker, bundled: HuggingFaceModel, heard: Listener) -> None:
+    async with run_agent(settings_of(broker), bundled) as agent:
         assert await agent.wait_for_frame(0, timeout_seconds=15)
         await heard.until(
             lambda: b"online" in heard.on("longwatch/yard/status") and heard.on("longwatch/yard/snapshot")
@@ -48,7 +55,6 @@ async def test_the_yard_is_asked_over_mqtt(broker, bundled):
         assert (await heard.one("longwatch/off/answer"))["code"] == "not_ready"
         await heard.until(lambda: heard.on("longwatch/stats"))
         assert heard.objects("longwatch/stats")[-1]["cameras"]["yard"]["status"] == "live"
-    assert heard.on("longwatch/available") == [b"online", b"stopped"]
 
 
 async def test_a_broker_that_is_not_there_disturbs_nothing(broker, bundled):
