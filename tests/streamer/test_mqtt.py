@@ -215,12 +215,12 @@ async def test_a_retained_question_is_ignored_and_a_late_one_refused(broker):
 
 
 async def test_a_full_queue_answers_busy_at_once(broker):
-    agent = Answering(seconds=1.0, most=3)
+    agent = Answering(seconds=4.0, most=3)
     async with listening(broker, "longwatch/+/answer") as heard, bridged(broker, agent) as bridge:
         await heard.until(lambda: bridge.connection.is_connected)
         for number in range(5):
             await heard.client.publish("longwatch/front/ask", json.dumps({"id": number, "question": QUESTION}), qos=1)
-        await heard.until(lambda: len(heard.on("longwatch/front/answer")) == 2, seconds=0.8)
+        await heard.until(lambda: len(heard.on("longwatch/front/answer")) == 2, seconds=3.0)
         assert {error["code"] for error in heard.objects("longwatch/front/answer")} == {"busy"}
         await heard.until(lambda: len(heard.on("longwatch/front/answer")) == 5)
         assert {answer["id"] for answer in heard.objects("longwatch/front/answer")} == {0, 1, 2, 3, 4}
@@ -294,7 +294,7 @@ async def test_a_cancellation_that_the_client_swallows_ends_it_all_the_same(brok
             swallowed.append(topic)
 
     monkeypatch.setattr(aiomqtt.Client, "publish", swallowing)
-    async with asyncio.timeout(4), listening(broker, "longwatch/#") as heard:
+    async with asyncio.timeout(8), listening(broker, "longwatch/#") as heard:
         async with bridged(broker, Answering()) as bridge:
             await heard.until(lambda: bridge.connection.is_connected)
             bridge.outbox.publish("longwatch/slow", b"x")
