@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from streamer.times import Span
 BEFORE_SECONDS, AFTER_SECONDS = 5.0, 2.0
 """What came before it was seen, and after it was lost, belongs to it."""
 _MOST_CHARACTERS = 64
+_END_SECONDS = 1e11
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Trigger:
         return re.sub(r"{(\w+)}", lambda field: words[field[1]], template)
 
     def span(self, now_seconds: float) -> Span:
-        until_seconds = now_seconds if self.end_seconds is None else self.end_seconds + AFTER_SECONDS
+        """Until now at the latest, and never empty."""
+        until_seconds = now_seconds if self.end_seconds is None else min(now_seconds, self.end_seconds + AFTER_SECONDS)
         return Span(max(until_seconds, self.start_seconds + 1.0), self.start_seconds - BEFORE_SECONDS)
 
 
@@ -91,6 +92,7 @@ def _words(*lists: object) -> tuple[str, ...]:
 
 
 def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """None for what is no time, or none that a camera can have seen."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _END_SECONDS:
         return None
     return float(value)

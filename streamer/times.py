@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)(?:\s+ago)?", re.IGNORECASE)
 _EPOCH = re.compile(r"\d{9,11}(\.\d+)?")
+_END_SECONDS = 1e11
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 _TO_THE_MINUTE = re.compile(r"(?:.*[T ])?\d{1,2}:\d{2}(?:Z|[+-]\d{2}:?\d{2})?", re.IGNORECASE)
 REST_OF_MINUTE_SECONDS = 59.0
@@ -37,17 +38,23 @@ def parse_time(text: str, *, now_seconds: float) -> float:
 
     Raises: ValueError, one line that says what can be written.
     """
-    typed = text.strip()
+    try:
+        seconds = _parsed(text.strip(), now_seconds)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no time; write {TIMES}") from error
+    if not 0 <= seconds < _END_SECONDS:
+        raise ValueError(f"{text!r} is no time that a camera can have seen; write {TIMES}")
+    return seconds
+
+
+def _parsed(typed: str, now_seconds: float) -> float:
     if ago := _AGO.fullmatch(typed):
         return now_seconds - float(ago[1]) * _UNITS[ago[2].lower()]
     if _EPOCH.fullmatch(typed):
         return float(typed)
-    try:
-        if _CLOCK.fullmatch(typed):
-            return _last(typed, now_seconds)
-        return datetime.fromisoformat(typed).timestamp()
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no time; write {TIMES}") from error
+    if _CLOCK.fullmatch(typed):
+        return _last(typed, now_seconds)
+    return datetime.fromisoformat(typed).timestamp()
 
 
 def parse_moment(text: str, *, now_seconds: float) -> float:

@@ -59,6 +59,13 @@ def test_what_goes_on_lasts_until_now():
     assert read(going_on, types=["new"]).span(1607123960.0) == Span(1607123960.0, 1607123950.475377)
 
 
+@given(st.floats(0, 9e10), st.floats(0, 9e10) | st.none(), st.floats(0, 9e10))
+def test_a_span_is_never_empty_nor_of_the_future(start_seconds, end_seconds, now_seconds):
+    trigger = Trigger("a", "b", "person", (), "end", start_seconds, end_seconds)
+    span = trigger.span(now_seconds)
+    assert span.since_seconds < span.until_seconds <= max(now_seconds, start_seconds + 1)
+
+
 @pytest.mark.parametrize(
     ("template", "question"),
     [
@@ -102,6 +109,9 @@ def test_what_is_wanted_of_a_review_is_asked_about():
         {"type": "end", "after": {**EVENT["after"], "id": 3}},
         {"type": "end", "after": {**EVENT["after"], "camera": None}},
         {"type": "end", "after": {**EVENT["after"], "start_time": float("nan")}},
+        {"type": "end", "after": {**EVENT["after"], "start_time": 1e300}},
+        {"type": "end", "after": {**EVENT["after"], "start_time": -1e18}},
+        {"type": "end", "after": {**EVENT["after"], "start_time": 10**400}},
     ],
 )
 def test_what_is_not_frigates_is_nothing(told):

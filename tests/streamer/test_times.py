@@ -40,6 +40,12 @@ def test_what_is_no_time_fails_with_what_can_be_written(text):
         parse_time(text, now_seconds=NOW)
 
 
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59", "0001-01-02", "1900-01-01", "9999999999h", "9" * 400 + "h"])
+def test_what_no_camera_can_have_seen_fails(text):
+    with pytest.raises(ValueError, match=r"is no time"):
+        parse_time(text, now_seconds=NOW)
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
