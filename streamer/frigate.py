@@ -36,6 +36,12 @@ class Trigger:
         }
         return re.sub(r"{(\w+)}", lambda field: words[field[1]], template)
 
+    def seconds_until_kept(self, now_seconds: float, *, kept_after_seconds: float) -> float:
+        """How long to wait, where what was seen is kept so long after; not longer than that for what is yet to come."""
+        seen_seconds = now_seconds if self.end_seconds is None else self.end_seconds + AFTER_SECONDS
+        longest_seconds = AFTER_SECONDS + kept_after_seconds
+        return min(max(0.0, seen_seconds + kept_after_seconds - now_seconds), longest_seconds)
+
     def span(self, now_seconds: float) -> Span:
         """Until now at the latest, and never empty."""
         until_seconds = now_seconds if self.end_seconds is None else min(now_seconds, self.end_seconds + AFTER_SECONDS)

@@ -247,13 +247,11 @@ class Mqtt:
     async def _ask_of(self, trigger: Trigger, question: str) -> None:
         """With an archive once it has the time that Frigate tells of, else at once of what is in memory."""
         try:
-            span = trigger.span(time.time())
             if self._has_archive:
-                await asyncio.sleep(
-                    min(max(0.0, span.until_seconds + ARCHIVED_SECONDS - time.time()), ARCHIVED_SECONDS)
-                )
+                await asyncio.sleep(trigger.seconds_until_kept(time.time(), kept_after_seconds=ARCHIVED_SECONDS))
         finally:
             self._num_triggers -= 1
+        span = trigger.span(time.time())
         asker = _Asker(
             trigger.camera,
             self.topics.answer(trigger.camera),

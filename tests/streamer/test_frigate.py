@@ -59,6 +59,17 @@ def test_what_goes_on_lasts_until_now():
     assert read(going_on, types=["new"]).span(1607123960.0) == Span(1607123960.0, 1607123950.475377)
 
 
+def test_it_is_waited_for_until_it_is_kept_and_not_for_ever():
+    trigger = read(EVENT)
+    end_seconds = 1607123962.5
+    assert trigger.seconds_until_kept(end_seconds, kept_after_seconds=15.0) == 17.0
+    assert trigger.seconds_until_kept(end_seconds + 16.0, kept_after_seconds=15.0) == 1.0
+    assert trigger.seconds_until_kept(end_seconds + 60.0, kept_after_seconds=15.0) == 0.0
+    assert trigger.seconds_until_kept(0.0, kept_after_seconds=15.0) == 17.0
+    going_on = read({**EVENT, "after": {**EVENT["after"], "end_time": None}})
+    assert going_on.seconds_until_kept(end_seconds, kept_after_seconds=15.0) == 15.0
+
+
 @given(st.floats(0, 9e10), st.floats(0, 9e10) | st.none(), st.floats(0, 9e10))
 def test_a_span_is_never_empty_nor_of_the_future(start_seconds, end_seconds, now_seconds):
     trigger = Trigger("a", "b", "person", (), "end", start_seconds, end_seconds)

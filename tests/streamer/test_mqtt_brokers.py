@@ -312,7 +312,7 @@ async def test_with_an_archive_its_span_is_asked_once_it_is_there(broker, monkey
         asked_seconds = time.monotonic()
         await heard.client.publish("frigate/reviews", happened(REVIEW, seconds_ago=5), qos=1)
         assert (await heard.one("longwatch/front_door/answer"))["question"] == "Who?"
-        assert time.monotonic() - asked_seconds > 0.8
+        assert time.monotonic() - asked_seconds > 2.8
     span = agent.asked[0].span
     assert span.until_seconds - span.since_seconds == pytest.approx(12.0, abs=0.1)
 
